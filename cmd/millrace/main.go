@@ -1,0 +1,51 @@
+// Command millrace carries software from upstream to Fedora: it receives what
+// happens on forges, plans pipelines, carries them out and shows them live.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// A command is one word on millrace's command line. run gets the arguments
+// after that word and returns the exit status: 0 for success, 1 for a negative
+// answer or an error, 2 for wrong usage.
+type command struct {
+	name    string
+	summary string
+	run     func(args []string, stdout, stderr io.Writer) int
+}
+
+func commands() []command {
+	return []command{}
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+func run(args []string, stdout, stderr io.Writer) int {
+	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
+		usage(stdout)
+		return 0
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c.run(args[1:], stdout, stderr)
+		}
+	}
+	fmt.Fprintf(stderr, "millrace: there is no command %q; `millrace help` lists them\n", args[0])
+	return 2
+}
+
+func usage(w io.Writer) {
+	var b strings.Builder
+	b.WriteString("Usage: millrace COMMAND [ARGUMENTS]\n\nCommands:\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-16s %s\n", c.name, c.summary)
+	}
+	b.WriteString("\n`millrace COMMAND --help` explains one of them.\n")
+	io.WriteString(w, b.String())
+}
