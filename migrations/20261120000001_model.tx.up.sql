@@ -174,7 +174,7 @@ CREATE INDEX run_groups_due ON run_groups (poll_at) WHERE phase IN ('submitted',
 --bun:split
 CREATE INDEX run_groups_external ON run_groups (kind, external_id) WHERE external_id <> '';
 --bun:split
-CREATE INDEX run_groups_project ON run_groups (project_id, kind, rank) WHERE phase IN ('queued', 'working');
+CREATE INDEX run_groups_project ON run_groups (project_id, kind, rank) WHERE phase = 'queued';
 --bun:split
 CREATE TABLE runs (
 	id {{.PK}},
@@ -221,20 +221,18 @@ CREATE TABLE targets (
 --bun:split
 CREATE INDEX targets_run ON targets (run_id);
 --bun:split
--- Fair order of the queued groups of a kind; a pause switch.
-CREATE TABLE queues (
+-- Kinds of steps that operators have paused.
+CREATE TABLE paused_kinds (
 	kind TEXT PRIMARY KEY,
-	rank BIGINT NOT NULL DEFAULT 0,
-	paused BOOLEAN NOT NULL DEFAULT FALSE
+	actor TEXT NOT NULL,
+	since {{.Time}} NOT NULL
 );
 --bun:split
--- Leases: one writer of a repository, so many workers of a kind.
+-- Leases on things that only one may use at a time: a repository to push to.
 CREATE TABLE leases (
-	key TEXT NOT NULL,
-	slot INTEGER NOT NULL,
+	key TEXT PRIMARY KEY,
 	holder TEXT NOT NULL,
-	until {{.Time}} NOT NULL,
-	PRIMARY KEY (key, slot)
+	until {{.Time}} NOT NULL
 );
 --bun:split
 CREATE TABLE logs (
@@ -291,7 +289,8 @@ CREATE INDEX reports_pipeline ON reports (pipeline_id);
 CREATE TABLE outbox (
 	id {{.PK}},
 	topic TEXT NOT NULL,
-	object TEXT NOT NULL DEFAULT '',
+	object BIGINT NOT NULL DEFAULT 0,
+	project_id BIGINT NOT NULL DEFAULT 0,
 	version BIGINT NOT NULL DEFAULT 0,
 	created_at {{.Time}} NOT NULL
 );

@@ -2,6 +2,7 @@ package models
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -22,7 +23,7 @@ type Event struct {
 	State      EventState //
 	ExternalID string     // of the outside thing it is about, to find what waited for it
 	Reason     string     // why nothing was planned, for people
-	Message    *Message   `bun:",json_use_number"`
+	Message    *Message   //
 	Decisions  []Decision //
 	ConfigFile string     // name of the package config that was read
 	ConfigSHA  string     // commit at which it was read
@@ -319,3 +320,22 @@ const (
 
 // Final reports whether nothing follows by itself.
 func (s CheckState) Final() bool { return s != CheckPending && s != CheckRunning }
+
+// snapshot is a view as a step keeps it. Views consist of what came from JSON's
+// types, so that marshalling cannot fail.
+func snapshot(view *JobView) json.RawMessage {
+	text, err := json.Marshal(view)
+	if err != nil {
+		return json.RawMessage("null")
+	}
+	return text
+}
+
+// View is the job that the step was planned for.
+func (s *Step) View() (*JobView, error) {
+	view := new(JobView)
+	if err := json.Unmarshal(s.Config, view); err != nil {
+		return nil, fmt.Errorf("reading the config of step %d: %w", s.ID, err)
+	}
+	return view, nil
+}

@@ -1,0 +1,423 @@
+package models
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Facts is what planning must know beside the event and the config.
+type Facts struct {
+	Now           time.Time
+	Deployment    string              // ours, for packit_instances: prod, stg or dev
+	DefaultBranch string              // of the project
+	Releases      Releases            // what aliases stand for
+	Labels        []string            // of the pull request, as they are now
+	CoprChroots   map[string][]string // by "owner/project": what custom Copr projects have enabled
+}
+
+// Planned is a pipeline as it will be created, before rows have ids.
+type Planned struct {
+	Pipeline *Pipeline
+	Groups   []*RunGroup // their Members are the runs of the pipeline's targets
+	Needs    []PlannedNeed
+}
+
+// PlannedNeed is an edge between steps, named by their positions.
+type PlannedNeed struct {
+	Step, Needs int
+	PerTarget   bool
+}
+
+// TriggerOf is the config's word for what an event is, and false if no job can
+// wait for it.
+func TriggerOf(kind EventKind) (Trigger, bool) {
+	switch kind {
+	case PullRequestEvent:
+		return TriggerPullRequest, true
+	case PushEvent:
+		return TriggerCommit, true
+	case ReleaseEvent:
+		return TriggerRelease, true
+	}
+	return "", false
+}
+
+// Plan decides for every job of config what event means for it, and plans one
+// pipeline for each package that has something to do. The event's Commit must be
+// loaded. Plan looks nothing up and changes nothing: what it returns depends on
+// its arguments alone.
+func Plan(event *Event, config *PackageConfig, facts Facts) ([]Planned, []Decision) {
+	p := &planner{event: event, facts: facts, decisions: make([]Decision, len(config.Jobs))}
+	p.trigger, _ = TriggerOf(event.Kind)
+	for i := range config.Jobs {
+		p.decide(i, &config.Jobs[i])
+	}
+	var planned []Planned
+	for _, name := range p.packages() {
+		if pipeline, ok := p.plan(name); ok {
+			planned = append(planned, pipeline)
+		}
+	}
+	return planned, p.decisions
+}
+
+type planner struct {
+	event     *Event
+	facts     Facts
+	trigger   Trigger
+	decisions []Decision // one for each view, in the order of the config
+	wanted    []candidate
+}
+
+// candidate is a view that passed all conditions and asks for a step.
+type candidate struct {
+	decision int
+	view     *JobView
+}
+
+// decide applies the conditions that a view meets or not by itself.
+func (p *planner) decide(i int, view *JobView) {
+	p.decisions[i] = Decision{
+		JobIndex: view.Index, Job: view.Type, Trigger: view.Trigger, Package: view.Package, Identifier: view.ID(),
+	}
+	reason := p.obstacle(view)
+	if reason == "" {
+		p.wanted = append(p.wanted, candidate{i, view})
+	}
+	p.decisions[i].Reason = reason
+}
+
+// obstacle says why a view does not ask for a step, or nothing if it does.
+func (p *planner) obstacle(view *JobView) string {
+	switch {
+	case view.Trigger != p.trigger:
+		return fmt.Sprintf("It waits for %s; this is %s.", triggerWords[view.Trigger], triggerWords[p.trigger])
+	case !view.RunsOn(p.facts.Deployment):
+		return fmt.Sprintf("It is meant for %s (packit_instances); this is %s.", orNothing(view.PackitInstances), p.facts.Deployment)
+	case view.Type != JobCoprBuild && view.Type != JobTests:
+		if !view.Type.CanRun(view.Trigger) {
+			return fmt.Sprintf("A %s job does nothing for %s.", view.Type, triggerWords[view.Trigger])
+		}
+		return fmt.Sprintf("Jobs of type %s are not carried out by this service.", view.Type)
+	case view.ManualTrigger:
+		return "It has manual_trigger, so it starts only when somebody asks for it."
+	}
+	branch := p.event.Commit.TargetRef
+	if p.event.Kind != PullRequestEvent {
+		branch = p.event.Commit.Ref
+	}
+	matches, err := view.BranchMatches(branch, p.facts.DefaultBranch)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("Its branch pattern cannot be used: %v.", err)
+	case !matches && view.Branch != nil:
+		return fmt.Sprintf("Branch %s does not match its pattern %q.", branch, *view.Branch)
+	case !matches:
+		return fmt.Sprintf("It is for the default branch %s; this is branch %s.", p.facts.DefaultBranch, branch)
+	case p.event.Kind == PullRequestEvent && !view.LabelsAllow(p.facts.Labels):
+		return labelObstacle(view.Require.Label, p.facts.Labels)
+	}
+	return ""
+}
+
+var triggerWords = map[Trigger]string{
+	TriggerRelease: "a release", TriggerPullRequest: "a pull request", TriggerCommit: "a push",
+	TriggerKojiBuild: "a Koji build", TriggerIgnore: "nothing (trigger: ignore)", "": "none of these",
+}
+
+func orNothing(names []string) string {
+	if len(names) == 0 {
+		return "no deployment"
+	}
+	return strings.Join(names, ", ")
+}
+
+func labelObstacle(want LabelRequirement, have []string) string {
+	for _, l := range want.Absent {
+		if slices.Contains(have, l) {
+			return fmt.Sprintf("The pull request has the label %q, which it must not have.", l)
+		}
+	}
+	return fmt.Sprintf("The pull request has none of the labels that it requires: %s.", strings.Join(want.Present, ", "))
+}
+
+func (p *planner) packages() []string {
+	var names []string
+	for _, c := range p.wanted {
+		if !slices.Contains(names, c.view.Package) {
+			names = append(names, c.view.Package)
+		}
+	}
+	return names
+}
+
+// plan makes the pipeline of one package: a source RPM for each different
+// recipe, the builds that use it, and the tests that follow them.
+func (p *planner) plan(name string) (Planned, bool) {
+	b := &builder{planner: p, sources: map[string]int{}, steps: map[string]int{}}
+	b.pipeline = &Pipeline{
+		EventID: p.event.ID, ProjectID: p.event.ProjectID, CommitID: p.event.CommitID,
+		Package: name, Attempt: 1, Kind: p.event.Commit.Kind, Ref: p.event.Commit.Ref,
+		Title: p.event.Commit.Title, Actor: p.event.Actor, CreatedAt: p.facts.Now,
+	}
+	for _, kind := range []JobType{JobCoprBuild, JobTests} {
+		for _, c := range p.wanted {
+			if c.view.Package == name && c.view.Type == kind {
+				b.add(c)
+			}
+		}
+	}
+	if len(b.pipeline.Steps) == 0 {
+		return Planned{}, false
+	}
+	b.countRuns()
+	return Planned{b.pipeline, b.groups, b.needs}, true
+}
+
+// builder puts the steps of one pipeline together.
+type builder struct {
+	*planner
+	pipeline *Pipeline
+	groups   []*RunGroup
+	needs    []PlannedNeed
+	builds   []builtStep
+	sources  map[string]int // position of the SRPM step, by the recipe's hash
+	steps    map[string]int // how often a step name was used
+}
+
+type builtStep struct {
+	position int
+	view     *JobView
+	chroots  []string
+}
+
+func (b *builder) add(c candidate) {
+	d := &b.decisions[c.decision]
+	if c.view.Type == JobCoprBuild {
+		b.addBuild(c.view, d)
+	} else {
+		b.addTests(c.view, d)
+	}
+	d.Planned = len(d.Targets) > 0
+	if d.Planned {
+		d.Reason = ""
+	}
+}
+
+func (b *builder) addBuild(view *JobView, d *Decision) {
+	chroots := b.chroots(view)
+	if len(chroots) == 0 {
+		d.Reason = fmt.Sprintf("Its targets (%s) stand for no chroot.", strings.Join(view.Targets.Names(), ", "))
+		return
+	}
+	var targets []*Target
+	for _, chroot := range chroots {
+		if other := b.builtBy(view, chroot); other != nil {
+			d.Dropped = append(d.Dropped, Dropped{chroot, fmt.Sprintf("Job %d already builds it.", other.Index)})
+			continue
+		}
+		targets = append(targets, &Target{Name: chroot})
+	}
+	if len(targets) == 0 {
+		d.Reason = "Every target of it is built by another job with the same identifier."
+		return
+	}
+	source := b.source(view)
+	position := b.addStep(CoprBuildStep, view, targets, oneGroup)
+	b.needs = append(b.needs, PlannedNeed{Step: position, Needs: source})
+	b.builds = append(b.builds, builtStep{position, view, names(targets)})
+	d.Targets = names(targets)
+}
+
+// chroots are those of the job; a custom Copr project without targets means
+// what that project has enabled.
+func (b *builder) chroots(view *JobView) []string {
+	if len(view.Targets) == 0 && view.Owner != nil && view.Project != nil {
+		if own, ok := b.facts.CoprChroots[*view.Owner+"/"+*view.Project]; ok {
+			return own
+		}
+	}
+	return view.Chroots(b.facts.Releases)
+}
+
+// builtBy finds the view that builds the chroot for the same place already.
+func (b *builder) builtBy(view *JobView, chroot string) *JobView {
+	for _, built := range b.builds {
+		same := built.view.ID() == view.ID() && textOr(built.view.Owner, "") == textOr(view.Owner, "") &&
+			textOr(built.view.Project, "") == textOr(view.Project, "")
+		if same && slices.Contains(built.chroots, chroot) {
+			return built.view
+		}
+	}
+	return nil
+}
+
+// source returns the position of the step that makes the view's source RPM.
+// Views with the same recipe share it.
+func (b *builder) source(view *JobView) int {
+	hash := view.SRPMHash()
+	position, ok := b.sources[hash]
+	if !ok {
+		position = b.addStep(SRPMStep, view, []*Target{{Name: "source"}}, oneGroup)
+		b.sources[hash] = position
+	}
+	return position
+}
+
+func (b *builder) addTests(view *JobView, d *Decision) {
+	if view.SkipBuild {
+		var targets []*Target
+		for _, t := range view.TestTargets(b.facts.Releases, nil) {
+			targets = append(targets, &Target{Name: t.Name})
+		}
+		targets = distinct(targets)
+		if len(targets) == 0 {
+			d.Reason = "Its targets stand for no distribution."
+			return
+		}
+		b.addStep(TestsStep, view, targets, eachItsOwn)
+		d.Targets = names(targets)
+		return
+	}
+	if len(b.builds) == 0 {
+		d.Reason = "Test job requires build job definition in the configuration."
+		return
+	}
+	b.addTestsOfBuilds(view, d)
+}
+
+// addTestsOfBuilds plans tests that follow builds, target by target. A build job
+// with the same identifier is preferred to the first one.
+func (b *builder) addTestsOfBuilds(view *JobView, d *Decision) {
+	builds := slices.Clone(b.builds)
+	slices.SortStableFunc(builds, func(x, y builtStep) int {
+		return boolRank(x.view.ID() == view.ID()) - boolRank(y.view.ID() == view.ID())
+	})
+	var own []string // nil: those of the build
+	if len(view.Targets) == 0 {
+		own = builds[0].chroots
+	}
+	byBuild := map[int][]*Target{}
+	for _, t := range view.TestTargets(b.facts.Releases, own) {
+		at := slices.IndexFunc(builds, func(s builtStep) bool { return slices.Contains(s.chroots, t.Chroot) })
+		if at < 0 {
+			d.Dropped = append(d.Dropped, Dropped{t.Name, fmt.Sprintf("No build defined for the target '%s'.", t.Chroot)})
+			continue
+		}
+		target := &Target{Name: t.Name}
+		if t.Chroot != t.Name {
+			target.Follows = t.Chroot
+		}
+		byBuild[builds[at].position] = append(byBuild[builds[at].position], target)
+	}
+	for _, build := range builds {
+		targets := distinct(byBuild[build.position])
+		if len(targets) == 0 {
+			continue
+		}
+		position := b.addStep(TestsStep, view, targets, eachItsOwn)
+		b.needs = append(b.needs, PlannedNeed{Step: position, Needs: build.position, PerTarget: true})
+		d.Targets = append(d.Targets, names(targets)...)
+	}
+	if len(d.Targets) == 0 {
+		d.Reason = "None of its targets is built."
+	}
+}
+
+func boolRank(first bool) int {
+	if first {
+		return 0
+	}
+	return 1
+}
+
+// grouping says which targets of a step go to the service in one request.
+type grouping bool
+
+const (
+	oneGroup   grouping = false
+	eachItsOwn grouping = true
+)
+
+func (b *builder) addStep(kind StepKind, view *JobView, targets []*Target, grouping grouping) int {
+	position := len(b.pipeline.Steps)
+	step := &Step{
+		Position: position, Kind: kind, Name: b.stepName(kind, view), State: Waiting,
+		JobIndex: view.Index, Config: snapshot(view), Targets: targets,
+	}
+	if kind == SRPMStep {
+		step.JobIndex = -1
+	} else {
+		step.Identifier = view.ID()
+	}
+	b.pipeline.Steps = append(b.pipeline.Steps, step)
+	var group *RunGroup
+	for i, target := range targets {
+		target.Position = i
+		target.Run = &Run{Kind: kind, Target: target.Name, State: Waiting, CreatedAt: b.facts.Now}
+		if group == nil || grouping == eachItsOwn {
+			group = &RunGroup{
+				Kind: kind, Phase: PhasePlanned, Key: b.key(step, target, grouping),
+				CreatedAt: b.facts.Now, UpdatedAt: b.facts.Now,
+			}
+			b.groups = append(b.groups, group)
+		}
+		group.Members = append(group.Members, target.Run)
+	}
+	return position
+}
+
+// stepName is unique in the pipeline and part of addresses.
+func (b *builder) stepName(kind StepKind, view *JobView) string {
+	name := string(kind)
+	if id := view.ID(); kind != SRPMStep && id != "" && id != view.Package {
+		name += ":" + id
+	}
+	b.steps[name]++
+	if n := b.steps[name]; n > 1 {
+		name = fmt.Sprintf("%s~%d", name, n)
+	}
+	return name
+}
+
+// key identifies a submission for ever: the same event is planned once.
+func (b *builder) key(step *Step, target *Target, grouping grouping) string {
+	key := fmt.Sprintf("e%d.%d/%s/%s", b.event.ID, b.pipeline.Attempt, b.pipeline.Package, step.Name)
+	if grouping == eachItsOwn {
+		key += "/" + target.Name
+	}
+	return key
+}
+
+func (b *builder) countRuns() {
+	var states []State
+	for _, s := range b.pipeline.Steps {
+		b.pipeline.Runs += len(s.Targets)
+		for _, t := range s.Targets {
+			states = append(states, t.Run.State)
+		}
+	}
+	b.pipeline.State = Combine(states)
+}
+
+func names(targets []*Target) []string {
+	list := make([]string, len(targets))
+	for i, t := range targets {
+		list[i] = t.Name
+	}
+	return list
+}
+
+// distinct drops targets whose name came before: two chroots may be tested on
+// the same distribution, and its name is the target's.
+func distinct(targets []*Target) []*Target {
+	var kept []*Target
+	for _, t := range targets {
+		if !slices.ContainsFunc(kept, func(k *Target) bool { return k.Name == t.Name }) {
+			kept = append(kept, t)
+		}
+	}
+	return kept
+}

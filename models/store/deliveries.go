@@ -1,0 +1,120 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/uptrace/bun"
+
+	"millrace/models"
+)
+
+// CreateDelivery stores a delivery and fills in its id, or reports false if its
+// source sent it before.
+func (tx *Tx) CreateDelivery(ctx context.Context, d *models.Delivery) (created bool, err error) {
+	d.Size = len(d.Body)
+	if d.ReceivedAt.IsZero() {
+		d.ReceivedAt = Now()
+	}
+	res, err := tx.db.NewInsert().Model(d).On("CONFLICT (source, key) DO NOTHING").Returning("id").Exec(ctx)
+	if err != nil && !errors.Is(notFound(err), models.ErrNotFound) {
+		return false, fmt.Errorf("storing delivery %s: %w", d.Key, err)
+	}
+	if err != nil {
+		return false, nil
+	}
+	n, err := res.RowsAffected()
+	return n > 0, err
+}
+
+// Delivery returns a delivery with its body.
+func (q queries) Delivery(ctx context.Context, id int64) (*models.Delivery, error) {
+	d := new(models.Delivery)
+	if err := q.db.NewSelect().Model(d).Where("id = ?", id).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("reading delivery %d: %w", id, notFound(err))
+	}
+	return d, nil
+}
+
+// DeliveryHandled notes that a delivery's job is done, and what was wrong with
+// the message if anything was.
+func (tx *Tx) DeliveryHandled(ctx context.Context, id int64, problem string) error {
+	_, err := tx.db.NewUpdate().Model((*models.Delivery)(nil)).
+		Set("handled_at = ?", Now()).Set("error = ?", problem).Where("id = ?", id).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("marking delivery %d as handled: %w", id, err)
+	}
+	return nil
+}
+
+// ForgottenDeliveries returns deliveries received before a time that nobody has
+// handled, oldest first: their jobs were lost.
+func (q queries) ForgottenDeliveries(ctx context.Context, received any) ([]int64, error) {
+	var ids []int64
+	err := q.db.NewSelect().Model((*models.Delivery)(nil)).Column("id").
+		Where("handled_at IS NULL").Where("received_at < ?", received).Order("id").Limit(100).Scan(ctx, &ids)
+	if err != nil {
+		return nil, fmt.Errorf("finding forgotten deliveries: %w", err)
+	}
+	return ids, nil
+}
+
+// CreateEvent stores an event and fills in its id. A delivery has one event; if
+// it is there already the stored one is returned instead.
+func (tx *Tx) CreateEvent(ctx context.Context, e *models.Event) (*models.Event, error) {
+	if e.CreatedAt.IsZero() {
+		e.CreatedAt = Now()
+	}
+	if e.DeliveryID != 0 {
+		stored := new(models.Event)
+		err := tx.db.NewSelect().Model(stored).Relation("Project").Relation("Commit").
+			Where("event.delivery_id = ?", e.DeliveryID).Scan(ctx)
+		if err == nil {
+			return stored, nil
+		}
+		if !errors.Is(notFound(err), models.ErrNotFound) {
+			return nil, fmt.Errorf("looking for the event of delivery %d: %w", e.DeliveryID, err)
+		}
+	}
+	if _, err := tx.db.NewInsert().Model(e).Exec(ctx); err != nil {
+		return nil, fmt.Errorf("creating an event: %w", err)
+	}
+	return e, nil
+}
+
+// SaveEvent writes what was found out and decided about an event, and tells the
+// browsers.
+func (tx *Tx) SaveEvent(ctx context.Context, e *models.Event) error {
+	_, err := tx.db.NewUpdate().Model(e).WherePK().
+		Column("project_id", "commit_id", "state", "reason", "message", "decisions", "config_file", "config_sha", "config_text", "decided_at").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("saving event %d: %w", e.ID, err)
+	}
+	return tx.Announce(ctx, models.Change{Topic: models.EventTopic, Object: e.ID, ProjectID: e.ProjectID})
+}
+
+// Event returns an event with its project, commit, delivery (without its body)
+// and pipelines, newest first.
+func (q queries) Event(ctx context.Context, id int64) (*models.Event, error) {
+	e := new(models.Event)
+	err := q.db.NewSelect().Model(e).Relation("Project").Relation("Commit").
+		Relation("Delivery", func(q *bun.SelectQuery) *bun.SelectQuery { return q.ExcludeColumn("body") }).
+		Relation("Pipelines", func(q *bun.SelectQuery) *bun.SelectQuery { return q.Order("pipeline.id DESC") }).
+		Where("event.id = ?", id).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading event %d: %w", id, notFound(err))
+	}
+	return e, nil
+}
+
+// EarlyEvents reports whether an event about this outside thing came before
+// anything of ours was known by its id.
+func (q queries) EarlyEvents(ctx context.Context, kind models.EventKind, externalID string) (bool, error) {
+	n, err := q.db.NewSelect().Model((*models.Event)(nil)).
+		Where("kind = ?", kind).Where("external_id = ?", externalID).Where("external_id <> ''").Exists(ctx)
+	if err != nil {
+		return false, fmt.Errorf("looking for early events of %s %s: %w", kind, externalID, err)
+	}
+	return n, nil
+}

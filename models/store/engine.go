@@ -1,0 +1,238 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"millrace/models"
+)
+
+// Claim gives the fairest queued group of a kind to worker until the lease ends,
+// under a new epoch, or returns nil if there is none to have: nothing is queued,
+// the kind is paused, or limit groups of it (0: no limit) are being worked on in
+// all processes together.
+func (tx *Tx) Claim(ctx context.Context, kind models.StepKind, worker string, lease time.Duration, limit int) (*models.RunGroup, error) {
+	now := Now()
+	if limit > 0 {
+		if err := tx.serialize(ctx, "claim "+string(kind)); err != nil {
+			return nil, err
+		}
+	}
+	next := tx.db.NewSelect().Model((*models.RunGroup)(nil)).Column("id").
+		Where("run_group.kind = ?", kind).Where("run_group.phase = ?", models.PhaseQueued).
+		Where("run_group.not_before IS NULL OR run_group.not_before <= ?", now).
+		Where("NOT EXISTS (SELECT 1 FROM paused_kinds p WHERE p.kind = run_group.kind)").
+		Order("run_group.rank", "run_group.id").Limit(1)
+	if limit > 0 {
+		next = next.Where("(SELECT count(*) FROM run_groups w WHERE w.kind = ? AND w.phase = ?) < ?", kind, models.PhaseWorking, limit)
+	}
+	if isPG(tx.db) {
+		next = next.For("UPDATE SKIP LOCKED")
+	}
+	var claimed []*models.RunGroup
+	_, err := tx.db.NewUpdate().Model(&claimed).ModelTableExpr("run_groups").
+		Set("phase = ?", models.PhaseWorking).Set("epoch = epoch + 1").Set("worker = ?", worker).
+		Set("lease_until = ?", now.Add(lease)).Set("updated_at = ?", now).
+		Where("id = (?)", next).Returning("*").Exec(ctx)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("claiming a %s: %w", kind, err)
+	}
+	if len(claimed) == 0 {
+		return nil, nil
+	}
+	return claimed[0], nil
+}
+
+// serialize lets one transaction at a time pass for the same purpose. On SQLite
+// that is so anyway.
+func (tx *Tx) serialize(ctx context.Context, purpose string) error {
+	if !isPG(tx.db) {
+		return nil
+	}
+	h := fnv.New64a()
+	h.Write([]byte(purpose))
+	if _, err := tx.db.ExecContext(ctx, "SELECT pg_advisory_xact_lock(?)", int64(h.Sum64())); err != nil {
+		return fmt.Errorf("waiting to %s: %w", purpose, err)
+	}
+	return nil
+}
+
+// Renew extends the lease of a group that is still held under that epoch. If it
+// is not, the error is models.ErrLost.
+func (tx *Tx) Renew(ctx context.Context, group *models.RunGroup, lease time.Duration) error {
+	res, err := tx.db.NewUpdate().Model((*models.RunGroup)(nil)).Set("lease_until = ?", Now().Add(lease)).
+		Where("id = ?", group.ID).Where("epoch = ?", group.Epoch).Where("phase = ?", models.PhaseWorking).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("renewing the lease of group %d: %w", group.ID, err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(models.ErrLost, err)
+	}
+	return nil
+}
+
+// GiveBack queues a group that is held under that epoch again, for another
+// worker to claim: its process shuts down. It is not counted as a try.
+func (tx *Tx) GiveBack(ctx context.Context, group *models.RunGroup) error {
+	_, err := tx.db.NewUpdate().Model((*models.RunGroup)(nil)).
+		Set("phase = ?", models.PhaseQueued).Set("worker = ''").Set("lease_until = NULL").Set("hinted_at = NULL").Set("updated_at = ?", Now()).
+		Where("id = ?", group.ID).Where("epoch = ?", group.Epoch).Where("phase = ?", models.PhaseWorking).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("giving group %d back: %w", group.ID, err)
+	}
+	return nil
+}
+
+// NextRank is where a newly queued group of a project goes: behind the queued
+// groups of its own project, and beside the first queued of the others. So a
+// project with a thousand groups takes turns with the rest.
+func (tx *Tx) NextRank(ctx context.Context, kind models.StepKind, projectID int64) (int64, error) {
+	var row struct{ First, Own int64 }
+	err := tx.db.NewSelect().
+		ColumnExpr("COALESCE((SELECT min(rank) FROM run_groups WHERE kind = ? AND phase = 'queued'), 0) AS first", kind).
+		ColumnExpr("COALESCE((SELECT max(rank) FROM run_groups WHERE project_id = ? AND kind = ? AND phase = 'queued'), -1) AS own", projectID, kind).
+		Scan(ctx, &row)
+	if err != nil {
+		return 0, fmt.Errorf("finding the rank in the queue of %s: %w", kind, err)
+	}
+	return max(row.First, row.Own+1), nil
+}
+
+// RecoverLapsed queues groups again whose worker did not renew its lease, under
+// their old epoch: the next claim counts it up, and the old worker can settle
+// nothing. With all it takes every group that is being worked on, which is right
+// only at the start of the one process of an embedded database.
+func (tx *Tx) RecoverLapsed(ctx context.Context, all bool) (int64, error) {
+	q := tx.db.NewUpdate().Model((*models.RunGroup)(nil)).
+		Set("phase = ?", models.PhaseQueued).Set("worker = ''").Set("lease_until = NULL").Set("hinted_at = NULL").
+		Set("epoch = epoch + 1").Set("updated_at = ?", Now()).
+		Where("phase = 'working'")
+	if !all {
+		q = q.Where("lease_until < ?", Now())
+	}
+	res, err := q.Exec(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("recovering groups whose lease is over: %w", err)
+	}
+	return res.RowsAffected()
+}
+
+// Unhinted counts, by kind, the queued groups that are due and for which no job
+// was made since before; it notes that one is made now.
+func (tx *Tx) Unhinted(ctx context.Context, before time.Time) (map[models.StepKind]int, error) {
+	now := Now()
+	due := tx.db.NewSelect().Model((*models.RunGroup)(nil)).Column("id").
+		Where("run_group.phase = 'queued'").Where("run_group.hinted_at IS NULL OR run_group.hinted_at < ?", before).
+		Where("run_group.not_before IS NULL OR run_group.not_before <= ?", now).
+		Order("run_group.rank", "run_group.id").Limit(500)
+	if isPG(tx.db) {
+		due = due.For("UPDATE SKIP LOCKED")
+	}
+	var kinds []models.StepKind
+	_, err := tx.db.NewUpdate().Model((*models.RunGroup)(nil)).ModelTableExpr("run_groups").Set("hinted_at = ?", now).
+		Where("id IN (?)", due).Returning("kind").Exec(ctx, &kinds)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("finding queued groups without a job: %w", err)
+	}
+	counts := map[models.StepKind]int{}
+	for _, k := range kinds {
+		counts[k]++
+	}
+	return counts, nil
+}
+
+// DuePoll is a group whose service is to be asked.
+type DuePoll struct {
+	ID    int64
+	Epoch int64
+	Phase models.Phase
+}
+
+// DuePolls returns at most limit groups that are due to be polled, or to be
+// canceled at their service, and puts them off until then: if the one who asks
+// dies, another asks then.
+func (tx *Tx) DuePolls(ctx context.Context, until time.Time, limit int64) ([]DuePoll, error) {
+	due := tx.db.NewSelect().Model((*models.RunGroup)(nil)).Column("id").
+		Where("run_group.phase IN ('submitted', 'canceling')").Where("run_group.poll_at <= ?", Now()).Order("run_group.poll_at").Limit(limit)
+	if isPG(tx.db) {
+		due = due.For("UPDATE SKIP LOCKED")
+	}
+	var polls []DuePoll
+	_, err := tx.db.NewUpdate().Model((*models.RunGroup)(nil)).ModelTableExpr("run_groups").Set("poll_at = ?", until).
+		Where("id IN (?)", due).Returning("id, epoch, phase").Exec(ctx, &polls)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("finding what is due to be polled: %w", err)
+	}
+	return polls, nil
+}
+
+// Group returns a group without its runs.
+func (q queries) Group(ctx context.Context, id int64) (*models.RunGroup, error) {
+	group := new(models.RunGroup)
+	if err := q.db.NewSelect().Model(group).Where("id = ?", id).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("reading group %d: %w", id, notFound(err))
+	}
+	return group, nil
+}
+
+// GroupByExternalID returns the newest group of a kind that a service knows by
+// that id.
+func (q queries) GroupByExternalID(ctx context.Context, kind models.StepKind, externalID string) (*models.RunGroup, error) {
+	group := new(models.RunGroup)
+	err := q.db.NewSelect().Model(group).Where("kind = ?", kind).Where("external_id = ?", externalID).
+		Order("id DESC").Limit(1).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("finding the %s %s: %w", kind, externalID, notFound(err))
+	}
+	return group, nil
+}
+
+// PollNow makes a submitted group due at once.
+func (tx *Tx) PollNow(ctx context.Context, groupID int64) error {
+	_, err := tx.db.NewUpdate().Model((*models.RunGroup)(nil)).Set("poll_at = ?", Now()).
+		Where("id = ?", groupID).Where("phase = 'submitted'").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("making group %d due: %w", groupID, err)
+	}
+	return nil
+}
+
+// SharingPipelines returns the other pipelines that show any of these runs.
+func (q queries) SharingPipelines(ctx context.Context, runIDs []int64) ([]int64, error) {
+	if len(runIDs) == 0 {
+		return nil, nil
+	}
+	var ids []int64
+	err := q.db.NewSelect().TableExpr("targets AS target").ColumnExpr("DISTINCT step.pipeline_id").
+		Join("JOIN steps AS step ON step.id = target.step_id").
+		Where("target.run_id IN (?)", bun.List(runIDs)).Where("target.reused").Scan(ctx, &ids)
+	if err != nil {
+		return nil, fmt.Errorf("finding pipelines that share runs: %w", err)
+	}
+	return ids, nil
+}
+
+// Announce tells the browsers of all processes, once the transaction commits,
+// that something changed.
+func (tx *Tx) Announce(ctx context.Context, changes ...models.Change) error {
+	now := Now()
+	for i := range changes {
+		changes[i].CreatedAt = now
+	}
+	if _, err := tx.db.NewInsert().Model(&changes).Exec(ctx); err != nil {
+		return fmt.Errorf("announcing changes: %w", err)
+	}
+	if isPG(tx.db) {
+		if _, err := tx.db.ExecContext(ctx, "SELECT pg_notify('millrace', '')"); err != nil {
+			return fmt.Errorf("waking the listeners: %w", err)
+		}
+	}
+	tx.announced = true
+	return nil
+}

@@ -1,0 +1,211 @@
+package store_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"millrace/models"
+	"millrace/models/store"
+	"millrace/models/store/storetest"
+)
+
+// start creates pipelines and queues what they can start with.
+func start(t *testing.T, s *store.Store, project string, numbers ...int) {
+	t.Helper()
+	for _, n := range numbers {
+		graph := storetest.Pipeline(t, s, project, n, storetest.PullRequest)
+		change(t, s, graph.ID, func(*models.Graph) {})
+	}
+}
+
+// change does what the engine's one function does, without making jobs.
+func change(t *testing.T, s *store.Store, pipeline int64, f func(*models.Graph)) {
+	t.Helper()
+	err := s.InTx(t.Context(), func(tx *store.Tx) error {
+		g, err := tx.LockGraph(t.Context(), pipeline)
+		if err != nil {
+			return err
+		}
+		f(g)
+		queued, err := g.Advance(store.Now())
+		if err != nil {
+			return err
+		}
+		for _, group := range queued {
+			if group.Rank, err = tx.NextRank(t.Context(), group.Kind, group.ProjectID); err != nil {
+				return err
+			}
+			if err := tx.SaveGraph(t.Context(), g); err != nil { // each rank counts for the next
+				return err
+			}
+		}
+		return tx.SaveGraph(t.Context(), g)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func claim(t *testing.T, s *store.Store, kind models.StepKind, limit int) *models.RunGroup {
+	t.Helper()
+	var group *models.RunGroup
+	err := s.InTx(t.Context(), func(tx *store.Tx) (err error) {
+		group, err = tx.Claim(t.Context(), kind, "worker", time.Minute, limit)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return group
+}
+
+func TestGraphComesBackAsItWasSaved(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		graph := storetest.Pipeline(t, s, "packit/hello", 1, storetest.PullRequest)
+		change(t, s, graph.ID, func(g *models.Graph) {
+			for _, target := range g.Steps[1].Targets {
+				target.Run.ExternalID = "77"
+				target.Run.Data = models.RunData{Packages: []string{"hello-1-1"}, LogLine: 7}
+				if err := g.SetRun(target.Run, models.Failed, "It said no.", store.Now()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+		got, err := s.Pipeline(t.Context(), graph.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var states []models.State
+		for _, step := range got.Steps {
+			states = append(states, step.State)
+			for _, target := range step.Targets {
+				states = append(states, target.Run.State)
+			}
+		}
+		want := []models.State{
+			models.Queued, models.Queued,
+			models.Failed, models.Failed, models.Failed,
+			models.Skipped, models.Skipped, models.Skipped,
+		}
+		if diff := cmp.Diff(want, states); diff != "" {
+			t.Errorf("states (-want +got):\n%s", diff)
+		}
+		run := got.Steps[1].Targets[0].Run
+		if run.ExternalID != "77" || run.Data.LogLine != 7 || run.FinishedAt.IsZero() || run.Reason != "It said no." {
+			t.Errorf("run came back as %+v", run)
+		}
+		if got.State != models.Running || got.Runs != 5 || got.RunsDone != 4 || got.RunsBad != 2 {
+			t.Errorf("pipeline is %s, %d of %d done, %d bad", got.State, got.RunsDone, got.Runs, got.RunsBad)
+		}
+		if len(got.Steps[2].Needs) != 1 || !got.Steps[2].Needs[0].PerTarget {
+			t.Errorf("needs of the tests: %+v", got.Steps[2].Needs)
+		}
+	})
+}
+
+func TestClaimIsExclusive(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		start(t, s, "packit/hello", 1)
+		first := claim(t, s, models.SRPMStep, 0)
+		if first == nil || first.Epoch != 1 || first.Phase != models.PhaseWorking {
+			t.Fatalf("first claim = %+v", first)
+		}
+		if second := claim(t, s, models.SRPMStep, 0); second != nil {
+			t.Fatalf("claimed twice: %+v", second)
+		}
+	})
+}
+
+func TestClaimRespectsLimitAndPause(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		start(t, s, "packit/hello", 1, 2, 3)
+		if claim(t, s, models.SRPMStep, 2) == nil || claim(t, s, models.SRPMStep, 2) == nil {
+			t.Fatal("two should be had")
+		}
+		if third := claim(t, s, models.SRPMStep, 2); third != nil {
+			t.Fatalf("third claim over the limit: %+v", third)
+		}
+		if claim(t, s, models.SRPMStep, 3) == nil {
+			t.Fatal("a higher limit should give the third")
+		}
+	})
+}
+
+func TestQueueIsFairToProjects(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		start(t, s, "busy/project", 1, 2, 3, 4, 5, 6)
+		start(t, s, "other/project", 7)
+		start(t, s, "third/project", 8)
+		var order []int64
+		for range 4 {
+			order = append(order, claim(t, s, models.SRPMStep, 0).ProjectID)
+		}
+		if diff := cmp.Diff([]int64{1, 2, 3, 1}, order); diff != "" {
+			t.Errorf("projects in the order they were served (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestLapsedLeaseIsTakenOver(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		start(t, s, "packit/hello", 1)
+		dead := claim(t, s, models.SRPMStep, 0)
+		err := s.InTx(t.Context(), func(tx *store.Tx) error {
+			if err := tx.Renew(t.Context(), dead, -time.Minute); err != nil { // over already
+				return err
+			}
+			n, err := tx.RecoverLapsed(t.Context(), false)
+			if n != 1 {
+				t.Errorf("recovered %d, want 1", n)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		heir := claim(t, s, models.SRPMStep, 0)
+		if heir == nil || heir.Epoch <= dead.Epoch {
+			t.Fatalf("heir = %+v after epoch %d", heir, dead.Epoch)
+		}
+		err = s.InTx(t.Context(), func(tx *store.Tx) error { return tx.Renew(t.Context(), dead, time.Minute) })
+		if !errors.Is(err, models.ErrLost) {
+			t.Errorf("the dead worker renewed: %v", err)
+		}
+	})
+}
+
+func TestDeliveryIsStoredOnce(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		store1 := func() (id int64, created bool) {
+			d := &models.Delivery{Source: models.FromGitHub, Key: "abc", Type: "push", Body: []byte("{}")}
+			err := s.InTx(t.Context(), func(tx *store.Tx) (err error) {
+				created, err = tx.CreateDelivery(t.Context(), d)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return d.ID, created
+		}
+		id, created := store1()
+		if !created || id == 0 {
+			t.Fatalf("first: id %d, created %v", id, created)
+		}
+		if _, created := store1(); created {
+			t.Fatal("stored twice")
+		}
+		d, err := s.Delivery(t.Context(), id)
+		if err != nil || string(d.Body) != "{}" || d.Size != 2 {
+			t.Fatalf("came back as %+v, %v", d, err)
+		}
+	})
+}

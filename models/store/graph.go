@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/uptrace/bun"
+
+	"millrace/models"
+)
+
+// LockGraph loads a pipeline whole and locks it: until the transaction ends no
+// one else changes the pipeline, its runs or its groups.
+func (tx *Tx) LockGraph(ctx context.Context, pipelineID int64) (*models.Graph, error) {
+	pipeline := new(models.Pipeline)
+	err := forUpdate(tx.db.NewSelect().Model(pipeline).Where("id = ?", pipelineID)).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("locking pipeline %d: %w", pipelineID, notFound(err))
+	}
+	if err := loadSteps(ctx, tx.db, []*models.Pipeline{pipeline}, true); err != nil {
+		return nil, err
+	}
+	var groups []*models.RunGroup
+	// Locked in the same breath, so that no worker claims one meanwhile.
+	err = forUpdate(tx.db.NewSelect().Model(&groups).Where("pipeline_id = ?", pipelineID).Order("id")).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("locking the groups of pipeline %d: %w", pipelineID, err)
+	}
+	return models.NewGraph(pipeline, groups), nil
+}
+
+// loadSteps fills in the steps of pipelines with their needs, targets and runs,
+// in planned order. Configs are left out unless they are asked for: they are
+// large, and lists do not show them.
+func loadSteps(ctx context.Context, db bun.IDB, pipelines []*models.Pipeline, configs bool) error {
+	byID := make(map[int64]*models.Pipeline, len(pipelines))
+	ids := make([]int64, len(pipelines))
+	for i, p := range pipelines {
+		ids[i], byID[p.ID] = p.ID, p
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	var steps []*models.Step
+	q := db.NewSelect().Model(&steps).Where("step.pipeline_id IN (?)", bun.List(ids)).Order("step.pipeline_id", "step.position")
+	if !configs {
+		q = q.ExcludeColumn("config")
+	}
+	if err := q.Scan(ctx); err != nil {
+		return fmt.Errorf("reading steps: %w", err)
+	}
+	stepByID := make(map[int64]*models.Step, len(steps))
+	for _, s := range steps {
+		stepByID[s.ID] = s
+		byID[s.PipelineID].Steps = append(byID[s.PipelineID].Steps, s)
+	}
+	inPipelines := func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("step_id IN (SELECT id FROM steps WHERE pipeline_id IN (?))", bun.List(ids))
+	}
+	var needs []*models.Need
+	if err := inPipelines(db.NewSelect().Model(&needs)).Order("step_id", "needs_id").Scan(ctx); err != nil {
+		return fmt.Errorf("reading needs: %w", err)
+	}
+	for _, n := range needs {
+		stepByID[n.StepID].Needs = append(stepByID[n.StepID].Needs, n)
+	}
+	var targets []*models.Target
+	if err := inPipelines(db.NewSelect().Model(&targets)).Relation("Run").Order("target.step_id", "target.position").Scan(ctx); err != nil {
+		return fmt.Errorf("reading targets: %w", err)
+	}
+	for _, t := range targets {
+		stepByID[t.StepID].Targets = append(stepByID[t.StepID].Targets, t)
+	}
+	return nil
+}
+
+// SaveGraph writes what was changed in g since it was locked, counts the
+// pipeline's version up, and tells the browsers.
+func (tx *Tx) SaveGraph(ctx context.Context, g *models.Graph) error {
+	if err := updateAll(ctx, tx.db, g.ChangedRuns(), "state", "reason", "external_id", "external_url", "log_url",
+		"retries", "queued_at", "started_at", "finished_at", "data"); err != nil {
+		return fmt.Errorf("saving runs of pipeline %d: %w", g.ID, err)
+	}
+	if err := updateAll(ctx, tx.db, g.ChangedGroups(), "phase", "epoch", "worker", "lease_until", "rank", "tries",
+		"not_before", "hinted_at", "poll_at", "polls", "external_id", "error", "updated_at"); err != nil {
+		return fmt.Errorf("saving groups of pipeline %d: %w", g.ID, err)
+	}
+	if err := updateAll(ctx, tx.db, g.ChangedSteps(), "state"); err != nil {
+		return fmt.Errorf("saving steps of pipeline %d: %w", g.ID, err)
+	}
+	g.Version++
+	_, err := tx.db.NewUpdate().Model(g.Pipeline).WherePK().
+		Column("state", "version", "runs", "runs_done", "runs_bad", "superseded_by", "started_at", "finished_at").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("saving pipeline %d: %w", g.ID, err)
+	}
+	return tx.Announce(ctx, models.Change{Topic: models.PipelineTopic, Object: g.ID, ProjectID: g.ProjectID, Version: g.Version})
+}
+
+// updateAll writes the columns of rows, in one statement however many there are.
+func updateAll[T any](ctx context.Context, db bun.IDB, rows []*T, columns ...string) error {
+	switch len(rows) {
+	case 0:
+		return nil
+	case 1:
+		_, err := db.NewUpdate().Model(rows[0]).WherePK().Column(columns...).Exec(ctx)
+		return err
+	}
+	_, err := db.NewUpdate().Model(&rows).Column(columns...).Bulk().Exec(ctx)
+	return err
+}
+
+// CreatePipeline writes a planned pipeline with its steps, needs, targets, runs
+// and groups, and fills in their ids. The plan's needs name steps by position.
+func (tx *Tx) CreatePipeline(ctx context.Context, p *models.Pipeline, groups []*models.RunGroup, needs []models.PlannedNeed) (*models.Graph, error) {
+	if _, err := tx.db.NewInsert().Model(p).Exec(ctx); err != nil {
+		return nil, fmt.Errorf("creating a pipeline: %w", err)
+	}
+	for _, s := range p.Steps {
+		s.PipelineID = p.ID
+	}
+	if _, err := tx.db.NewInsert().Model(&p.Steps).Exec(ctx); err != nil {
+		return nil, fmt.Errorf("creating the steps of pipeline %d: %w", p.ID, err)
+	}
+	rows := make([]*models.Need, len(needs))
+	for i, n := range needs {
+		rows[i] = &models.Need{StepID: p.Steps[n.Step].ID, NeedsID: p.Steps[n.Needs].ID, PerTarget: n.PerTarget}
+		p.Steps[n.Step].Needs = append(p.Steps[n.Step].Needs, rows[i])
+	}
+	if len(rows) > 0 {
+		if _, err := tx.db.NewInsert().Model(&rows).Exec(ctx); err != nil {
+			return nil, fmt.Errorf("creating the needs of pipeline %d: %w", p.ID, err)
+		}
+	}
+	if err := tx.createRuns(ctx, p, groups); err != nil {
+		return nil, err
+	}
+	return models.NewGraph(p, groups), nil
+}
+
+func (tx *Tx) createRuns(ctx context.Context, p *models.Pipeline, groups []*models.RunGroup) error {
+	stepOf := make(map[*models.Run]*models.Step)
+	var targets []*models.Target
+	for _, s := range p.Steps {
+		for _, t := range s.Targets {
+			t.StepID = s.ID
+			stepOf[t.Run] = s
+			targets = append(targets, t)
+		}
+	}
+	for _, g := range groups {
+		g.PipelineID, g.ProjectID, g.StepID = p.ID, p.ProjectID, stepOf[g.Members[0]].ID
+	}
+	if len(groups) == 0 {
+		return nil
+	}
+	if _, err := tx.db.NewInsert().Model(&groups).Exec(ctx); err != nil {
+		return fmt.Errorf("creating the groups of pipeline %d: %w", p.ID, err)
+	}
+	var runs []*models.Run
+	for _, g := range groups {
+		for _, r := range g.Members {
+			r.GroupID, r.PipelineID, r.ProjectID = g.ID, p.ID, p.ProjectID
+			runs = append(runs, r)
+		}
+	}
+	if _, err := tx.db.NewInsert().Model(&runs).Exec(ctx); err != nil {
+		return fmt.Errorf("creating the runs of pipeline %d: %w", p.ID, err)
+	}
+	for _, t := range targets {
+		t.RunID = t.Run.ID
+	}
+	if _, err := tx.db.NewInsert().Model(&targets).Exec(ctx); err != nil {
+		return fmt.Errorf("creating the targets of pipeline %d: %w", p.ID, err)
+	}
+	return nil
+}

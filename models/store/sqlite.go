@@ -1,0 +1,86 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
+	_ "modernc.org/sqlite" // the driver
+)
+
+// openSQLite opens the file for one writing connection and several reading
+// ones. One writer that waits its turn in Go is both faster and fairer than
+// several that busy-wait for SQLite's lock.
+func openSQLite(ctx context.Context, path string) (*Store, error) {
+	lock, err := lockFile(path + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	writer, err := sql.Open("sqlite", sqliteAddress(path, "immediate"))
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	writer.SetMaxOpenConns(1)
+	writer.SetMaxIdleConns(1)
+	writer.SetConnMaxLifetime(0)
+	if err := writer.PingContext(ctx); err != nil {
+		writer.Close()
+		lock.Close()
+		return nil, fmt.Errorf("opening %s: %w", path, err)
+	}
+	reader, err := sql.Open("sqlite", sqliteAddress(path, "deferred", "query_only(1)"))
+	if err != nil {
+		writer.Close()
+		lock.Close()
+		return nil, fmt.Errorf("opening %s for reading: %w", path, err)
+	}
+	readers := max(4, runtime.NumCPU())
+	reader.SetMaxOpenConns(readers)
+	reader.SetMaxIdleConns(readers)
+
+	return &Store{
+		queries: queries{bun.NewDB(reader, sqlitedialect.New())},
+		write:   bun.NewDB(writer, sqlitedialect.New()),
+		closer: func() {
+			reader.Close()
+			writer.Close()
+			lock.Close()
+		},
+	}, nil
+}
+
+func sqliteAddress(path, txlock string, pragmas ...string) string {
+	values := url.Values{"_txlock": {txlock}, "_time_format": {"sqlite"}}
+	for _, p := range append([]string{
+		"busy_timeout(5000)", // first: journal_mode needs it
+		"journal_mode(WAL)", "synchronous(NORMAL)", "foreign_keys(1)",
+		"temp_store(MEMORY)", "cache_size(-32000)",
+	}, pragmas...) {
+		values.Add("_pragma", p)
+	}
+	escaped := strings.NewReplacer("?", "%3f", "#", "%23", "%", "%25").Replace(path)
+	return "file:" + escaped + "?" + values.Encode()
+}
+
+// lockFile makes this process the only one that has the database: recovery at
+// start and the in-process live updates rely on it. The kernel drops the lock
+// when the process dies, however it dies.
+func lockFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking the database: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("another process has the database (%s is locked); several processes need PostgreSQL: %w", path, err)
+	}
+	return f, nil
+}
