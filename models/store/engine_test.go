@@ -13,12 +13,15 @@ import (
 )
 
 // start creates pipelines and queues what they can start with.
-func start(t *testing.T, s *store.Store, project string, numbers ...int) {
+// It returns the id of their project.
+func start(t *testing.T, s *store.Store, project string, numbers ...int) (projectID int64) {
 	t.Helper()
 	for _, n := range numbers {
 		graph := storetest.Pipeline(t, s, project, n, storetest.PullRequest)
 		change(t, s, graph.ID, func(*models.Graph) {})
+		projectID = graph.ProjectID
 	}
+	return projectID
 }
 
 // change does what the engine's one function does, without making jobs.
@@ -140,14 +143,14 @@ func TestClaimRespectsLimitAndPause(t *testing.T) {
 func TestQueueIsFairToProjects(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		start(t, s, "busy/project", 1, 2, 3, 4, 5, 6)
-		start(t, s, "other/project", 7)
-		start(t, s, "third/project", 8)
+		busy := start(t, s, "busy/project", 1, 2, 3, 4, 5, 6)
+		other := start(t, s, "other/project", 7)
+		third := start(t, s, "third/project", 8)
 		var order []int64
 		for range 4 {
 			order = append(order, claim(t, s, models.SRPMStep, 0).ProjectID)
 		}
-		if diff := cmp.Diff([]int64{1, 2, 3, 1}, order); diff != "" {
+		if diff := cmp.Diff([]int64{busy, other, third, busy}, order); diff != "" {
 			t.Errorf("projects in the order they were served (-want +got):\n%s", diff)
 		}
 	})
