@@ -80,4 +80,17 @@ type Message struct {
 	Draft        bool     `json:"draft,omitempty"`        // pull request
 	Owner        string   `json:"owner,omitempty"`        // copr_build: of the Copr project
 	CoprProject  string   `json:"copr_project,omitempty"` // copr_build: name of the Copr project
+	Author       string   `json:"author,omitempty"`       // who wrote the pull request or comment; Actor may be another
+	App          string   `json:"app,omitempty"`          // check_rerun: slug of the GitHub App whose check it is
+	TaskID       string   `json:"task_id,omitempty"`      // koji_build: task that makes it, which is what a submission returned
+	Changed      []string `json:"changed,omitempty"`      // push: changed files, if the message lists them
+	Bug          int      `json:"bug,omitempty"`          // upstream_version: Bugzilla's number
+	UpstreamID   int64    `json:"upstream_id,omitempty"`  // upstream_version: the project's number in Anitya
+	BuildSystem  string   `json:"build_system,omitempty"` // analysis: copr or koji
+	AnalyzedID   string   `json:"analyzed_id,omitempty"`  // analysis: Copr build or Koji task it is about
+	Text         string   `json:"text,omitempty"`         // analysis: explanation; flag: what it says
+
+	// Reports are addresses of a scan's results, by added, fixed and all.
+	// Whoever fetches one checks the host first: the message chose it.
+	Reports map[string]string `json:"reports,omitempty"`
 }

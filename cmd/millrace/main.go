@@ -19,7 +19,9 @@ type command struct {
 }
 
 func commands() []command {
-	return []command{}
+	return []command{
+		{"event", "show what a message from outside is understood to say", eventCommand},
+	}
 }
 
 func main() {
