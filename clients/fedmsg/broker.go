@@ -107,7 +107,7 @@ func (b *Broker) open(ctx context.Context) (*amqp.Connection, *amqp.Channel, err
 	}
 	config := amqp.Config{
 		Heartbeat:       heartbeat,
-		TLSClientConfig: b.TLS,
+		TLSClientConfig: b.TLS.Clone(), // the library writes the host's name into it
 		Properties:      amqp.NewConnectionProperties(),
 		Dial: func(network, address string) (net.Conn, error) {
 			dialer := net.Dialer{Timeout: connectTimeout}
