@@ -20,7 +20,10 @@ type command struct {
 
 func commands() []command {
 	return []command{
+		{"config", "check a package config, expand aliases", configCommand},
 		{"event", "show what a message from outside is understood to say", eventCommand},
+		{"rpm", "compare versions as rpm does", rpmCommand},
+		{"spec", "change the version or the changelog of a spec file", specCommand},
 	}
 }
 
