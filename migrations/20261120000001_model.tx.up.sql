@@ -8,6 +8,9 @@ CREATE TABLE deliveries (
 	size BIGINT NOT NULL,
 	received_at {{.Time}} NOT NULL,
 	handled_at {{.Time}},
+	tries INTEGER NOT NULL DEFAULT 0,
+	not_before {{.Time}},
+	hinted_at {{.Time}},
 	error TEXT NOT NULL DEFAULT '',
 	UNIQUE (source, key)
 );
@@ -86,6 +89,7 @@ CREATE TABLE pipelines (
 	first_attempt_id BIGINT REFERENCES pipelines (id),
 	kind TEXT NOT NULL,
 	ref TEXT NOT NULL,
+	sha TEXT NOT NULL DEFAULT '',
 	title TEXT NOT NULL DEFAULT '',
 	actor TEXT NOT NULL DEFAULT '',
 	state TEXT NOT NULL,
@@ -105,6 +109,8 @@ CREATE INDEX pipelines_project ON pipelines (project_id, id);
 CREATE INDEX pipelines_reference ON pipelines (project_id, kind, ref, id);
 --bun:split
 CREATE INDEX pipelines_commit ON pipelines (commit_id, id);
+--bun:split
+CREATE INDEX pipelines_sha ON pipelines (sha);
 --bun:split
 CREATE INDEX pipelines_state ON pipelines (state, id);
 --bun:split
@@ -127,6 +133,7 @@ CREATE TABLE steps (
 	identifier TEXT NOT NULL DEFAULT '',
 	job_index INTEGER NOT NULL DEFAULT -1,
 	config {{.JSON}},
+	mirrors BOOLEAN NOT NULL DEFAULT FALSE,
 	state TEXT NOT NULL,
 	UNIQUE (pipeline_id, name)
 );
@@ -214,6 +221,7 @@ CREATE TABLE targets (
 	position INTEGER NOT NULL,
 	name TEXT NOT NULL,
 	follows TEXT NOT NULL DEFAULT '',
+	check_name TEXT NOT NULL DEFAULT '',
 	run_id BIGINT NOT NULL REFERENCES runs (id),
 	reused BOOLEAN NOT NULL DEFAULT FALSE,
 	UNIQUE (step_id, name)
@@ -275,6 +283,7 @@ CREATE TABLE reports (
 	as_status BOOLEAN NOT NULL DEFAULT FALSE,
 	tries INTEGER NOT NULL DEFAULT 0,
 	not_before {{.Time}},
+	hinted_at {{.Time}},
 	error TEXT NOT NULL DEFAULT '',
 	updated_at {{.Time}} NOT NULL,
 	sent_at {{.Time}},

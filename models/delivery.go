@@ -28,5 +28,8 @@ type Delivery struct {
 	Size       int       // of the body as it came, in bytes
 	ReceivedAt time.Time //
 	HandledAt  time.Time `bun:",nullzero"` // when its job had made an event of it
-	Error      string    // why it could not be understood, for people
+	Tries      int       // how often its job could not do it
+	NotBefore  time.Time `bun:",nullzero"` // when to try again
+	HintedAt   time.Time `bun:",nullzero"` // when a job was last made for it
+	Error      string    // why it could not be understood, or not yet, for people
 }

@@ -13,10 +13,17 @@ type Graph struct {
 	*Pipeline
 	Groups map[int64]*RunGroup // those made for this pipeline, by id
 
-	runs   map[int64]bool // changed since loading
-	groups map[int64]bool
-	steps  map[int64]bool
+	runs    map[int64]bool // changed since loading
+	groups  map[int64]bool
+	steps   map[int64]bool
+	touched bool
 }
+
+// Visible reports whether anything that people see was changed since loading.
+func (g *Graph) Visible() bool { return g.touched || len(g.runs) > 0 || len(g.steps) > 0 }
+
+// Touch notes that fields of the pipeline itself were changed.
+func (g *Graph) Touch() { g.touched = true }
 
 // NewGraph wraps a pipeline whose Steps, Needs, Targets and Runs are loaded,
 // steps in the order of their positions.
@@ -259,7 +266,9 @@ func (g *Graph) derive(now time.Time) {
 		}
 		all = append(all, states...)
 	}
-	g.State = Combine(all)
+	if state := Combine(all); state != g.State {
+		g.State, g.touched = state, true
+	}
 	if g.State.Finished() && g.FinishedAt.IsZero() {
 		g.FinishedAt = now
 	}
@@ -285,6 +294,18 @@ func (g *Graph) Stop(end State, reason string, now time.Time) error {
 		for _, run := range group.Members {
 			if err := g.SetRun(run, end, reason, now); err != nil {
 				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Run returns the run with that id, or nil.
+func (g *Graph) Run(id int64) *Run {
+	for _, step := range g.Steps {
+		for _, target := range step.Targets {
+			if target.RunID == id {
+				return target.Run
 			}
 		}
 	}

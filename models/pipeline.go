@@ -3,6 +3,7 @@ package models
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -83,6 +84,7 @@ type Pipeline struct {
 	FirstAttemptID int64   `bun:",nullzero"` // of attempt 1; null there
 	Kind           RefKind // of its commit, kept here for lists
 	Ref            string  // of its commit, kept here for lists
+	SHA            string  // of its commit, kept here for lists
 	Title          string  //
 	Actor          string  //
 	State          State   // derived from the runs by the one function that changes pipelines
@@ -133,6 +135,7 @@ type Step struct {
 	Identifier string          // of the job, if it has one
 	JobIndex   int             // position in the config's jobs; -1 for a step that no job asked for by name
 	Config     json.RawMessage // the job view at planning time, see JobView; null for none
+	Mirrors    bool            // the checks of its waiting targets show how their builds are doing
 	State      State           // derived from its runs
 
 	Needs   []*Need   `bun:"rel:has-many,join:id=step_id"`
@@ -159,6 +162,7 @@ type Target struct {
 	Position int    //
 	Name     string // unique in its step
 	Follows  string // name of the target it needs over per-target edges; empty: its own name
+	Check    string `bun:"check_name"` // name of its check on the forge; empty: none
 	RunID    int64  //
 	Reused   bool   // the run was made by an earlier attempt
 
@@ -331,11 +335,19 @@ func snapshot(view *JobView) json.RawMessage {
 	return text
 }
 
-// View is the job that the step was planned for.
+// View is the job that the step was planned for; of a step that no job asked
+// for, the defaults.
 func (s *Step) View() (*JobView, error) {
 	view := new(JobView)
+	if len(s.Config) == 0 || string(s.Config) == "null" {
+		view.PackageSettings = DefaultSettings()
+		return view, nil
+	}
 	if err := json.Unmarshal(s.Config, view); err != nil {
 		return nil, fmt.Errorf("reading the config of step %d: %w", s.ID, err)
 	}
 	return view, nil
 }
+
+// Equal reports whether two runs remember the same.
+func (d *RunData) Equal(other *RunData) bool { return reflect.DeepEqual(d, other) }

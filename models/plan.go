@@ -159,7 +159,7 @@ func (p *planner) plan(name string) (Planned, bool) {
 	b := &builder{planner: p, sources: map[string]int{}, steps: map[string]int{}}
 	b.pipeline = &Pipeline{
 		EventID: p.event.ID, ProjectID: p.event.ProjectID, CommitID: p.event.CommitID,
-		Package: name, Attempt: 1, Kind: p.event.Commit.Kind, Ref: p.event.Commit.Ref,
+		Package: name, Attempt: 1, Kind: p.event.Commit.Kind, Ref: p.event.Commit.Ref, SHA: p.event.Commit.SHA,
 		Title: p.event.Commit.Title, Actor: p.event.Actor, CreatedAt: p.facts.Now,
 	}
 	for _, kind := range []JobType{JobCoprBuild, JobTests} {
@@ -351,11 +351,13 @@ func (b *builder) addStep(kind StepKind, view *JobView, targets []*Target, group
 		step.JobIndex = -1
 	} else {
 		step.Identifier = view.ID()
+		step.Mirrors = kind == TestsStep && !view.SkipBuild && view.SyncTestJobStatusesWithBuilds
 	}
 	b.pipeline.Steps = append(b.pipeline.Steps, step)
 	var group *RunGroup
 	for i, target := range targets {
 		target.Position = i
+		target.Check = CheckName(view, kind, b.event.Commit, target.Name)
 		target.Run = &Run{Kind: kind, Target: target.Name, State: Waiting, CreatedAt: b.facts.Now}
 		if group == nil || grouping == eachItsOwn {
 			group = &RunGroup{

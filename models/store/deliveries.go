@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/uptrace/bun"
 
@@ -17,6 +19,7 @@ func (tx *Tx) CreateDelivery(ctx context.Context, d *models.Delivery) (created b
 	if d.ReceivedAt.IsZero() {
 		d.ReceivedAt = Now()
 	}
+	d.HintedAt = d.ReceivedAt // its job is made in the same transaction
 	res, err := tx.db.NewInsert().Model(d).On("CONFLICT (source, key) DO NOTHING").Returning("id").Exec(ctx)
 	if err != nil && !errors.Is(notFound(err), models.ErrNotFound) {
 		return false, fmt.Errorf("storing delivery %s: %w", d.Key, err)
@@ -48,16 +51,60 @@ func (tx *Tx) DeliveryHandled(ctx context.Context, id int64, problem string) err
 	return nil
 }
 
-// ForgottenDeliveries returns deliveries received before a time that nobody has
-// handled, oldest first: their jobs were lost.
-func (q queries) ForgottenDeliveries(ctx context.Context, received any) ([]int64, error) {
-	var ids []int64
-	err := q.db.NewSelect().Model((*models.Delivery)(nil)).Column("id").
-		Where("handled_at IS NULL").Where("received_at < ?", received).Order("id").Limit(100).Scan(ctx, &ids)
+// DeliveryFailed notes why a delivery could not be handled yet, and when to try
+// again.
+func (tx *Tx) DeliveryFailed(ctx context.Context, id int64, problem string, again time.Time) error {
+	_, err := tx.db.NewUpdate().Model((*models.Delivery)(nil)).
+		Set("error = ?", problem).Set("tries = tries + 1").Set("not_before = ?", again).Set("hinted_at = NULL").
+		Where("id = ?", id).Where("handled_at IS NULL").Exec(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("finding forgotten deliveries: %w", err)
+		return fmt.Errorf("noting that delivery %d failed: %w", id, err)
+	}
+	return nil
+}
+
+// DueDeliveries returns deliveries that nobody has handled, that are due, and
+// for which no job was made since before; it notes that one is made now.
+func (tx *Tx) DueDeliveries(ctx context.Context, before time.Time) ([]int64, error) {
+	return hinted(ctx, tx.db, (*models.Delivery)(nil), before, "handled_at IS NULL")
+}
+
+// hinted finds rows that match and are due, and notes that a job is made for
+// each: it is for tables that have not_before and hinted_at.
+func hinted(ctx context.Context, db bun.IDB, model any, before time.Time, match string) ([]int64, error) {
+	now := Now()
+	due := db.NewSelect().Model(model).Column("id").Where(match).
+		Where("hinted_at IS NULL OR hinted_at < ?", before).
+		Where("not_before IS NULL OR not_before <= ?", now).Order("id").Limit(200)
+	if isPG(db) {
+		due = due.For("UPDATE SKIP LOCKED")
+	}
+	var ids []int64
+	_, err := db.NewUpdate().Model(model).Set("hinted_at = ?", now).Where("id IN (?)", due).Returning("id").Exec(ctx, &ids)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("finding %T that have no job: %w", model, err)
 	}
 	return ids, nil
+}
+
+// ForgetHints makes everything that waits for a job due to get one: the jobs of
+// the last process are gone with it.
+func (tx *Tx) ForgetHints(ctx context.Context) error {
+	for model, match := range map[any]string{
+		(*models.Delivery)(nil): "handled_at IS NULL",
+		(*models.Report)(nil):   "sent_rev < revision",
+		(*models.RunGroup)(nil): "phase = 'queued'",
+	} {
+		if _, err := tx.db.NewUpdate().Model(model).Set("hinted_at = NULL").Where(match).Exec(ctx); err != nil {
+			return fmt.Errorf("forgetting the jobs of %T: %w", model, err)
+		}
+	}
+	_, err := tx.db.NewUpdate().Model((*models.RunGroup)(nil)).Set("poll_at = ?", Now()).
+		Where("phase IN ('submitted', 'canceling')").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("making submitted groups due: %w", err)
+	}
+	return nil
 }
 
 // CreateEvent stores an event and fills in its id. A delivery has one event; if

@@ -9,7 +9,8 @@ import (
 	"millrace/models"
 )
 
-// LockGraph loads a pipeline whole and locks it: until the transaction ends no
+// LockGraph loads a pipeline whole, but for the configs of its steps, and locks
+// it: until the transaction ends no
 // one else changes the pipeline, its runs or its groups.
 func (tx *Tx) LockGraph(ctx context.Context, pipelineID int64) (*models.Graph, error) {
 	pipeline := new(models.Pipeline)
@@ -17,7 +18,7 @@ func (tx *Tx) LockGraph(ctx context.Context, pipelineID int64) (*models.Graph, e
 	if err != nil {
 		return nil, fmt.Errorf("locking pipeline %d: %w", pipelineID, notFound(err))
 	}
-	if err := loadSteps(ctx, tx.db, []*models.Pipeline{pipeline}, true); err != nil {
+	if err := loadSteps(ctx, tx.db, []*models.Pipeline{pipeline}, false); err != nil {
 		return nil, err
 	}
 	var groups []*models.RunGroup
@@ -74,8 +75,8 @@ func loadSteps(ctx context.Context, db bun.IDB, pipelines []*models.Pipeline, co
 	return nil
 }
 
-// SaveGraph writes what was changed in g since it was locked, counts the
-// pipeline's version up, and tells the browsers.
+// SaveGraph writes what was changed in g since it was locked. If people see any
+// of it, it counts the pipeline's version up and tells the browsers.
 func (tx *Tx) SaveGraph(ctx context.Context, g *models.Graph) error {
 	if err := updateAll(ctx, tx.db, g.ChangedRuns(), "state", "reason", "external_id", "external_url", "log_url",
 		"retries", "queued_at", "started_at", "finished_at", "data"); err != nil {
@@ -87,6 +88,9 @@ func (tx *Tx) SaveGraph(ctx context.Context, g *models.Graph) error {
 	}
 	if err := updateAll(ctx, tx.db, g.ChangedSteps(), "state"); err != nil {
 		return fmt.Errorf("saving steps of pipeline %d: %w", g.ID, err)
+	}
+	if !g.Visible() {
+		return nil
 	}
 	g.Version++
 	_, err := tx.db.NewUpdate().Model(g.Pipeline).WherePK().

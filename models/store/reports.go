@@ -33,7 +33,7 @@ func (tx *Tx) Want(ctx context.Context, wanted []*models.Report) ([]*models.Repo
 	}
 	var created, changed []*models.Report
 	for _, w := range wanted {
-		w.UpdatedAt = Now()
+		w.UpdatedAt, w.HintedAt = Now(), Now()
 		old := byName[w.Name]
 		switch {
 		case old == nil:
@@ -45,7 +45,7 @@ func (tx *Tx) Want(ctx context.Context, wanted []*models.Report) ([]*models.Repo
 			old.PipelineID, old.RunID, old.EventID = w.PipelineID, w.RunID, w.EventID
 			old.Wanted, old.Title, old.Body, old.URL, old.UpdatedAt = w.Wanted, w.Title, w.Body, w.URL, w.UpdatedAt
 			old.Revision++
-			old.Tries, old.NotBefore, old.Error = 0, time.Time{}, ""
+			old.Tries, old.NotBefore, old.HintedAt, old.Error = 0, time.Time{}, Now(), ""
 			changed = append(changed, old)
 		}
 	}
@@ -55,7 +55,7 @@ func (tx *Tx) Want(ctx context.Context, wanted []*models.Report) ([]*models.Repo
 		}
 	}
 	err = updateAll(ctx, tx.db, changed, "pipeline_id", "run_id", "event_id", "wanted", "title", "body", "url",
-		"revision", "tries", "not_before", "error", "updated_at")
+		"revision", "tries", "not_before", "hinted_at", "error", "updated_at")
 	if err != nil {
 		return nil, fmt.Errorf("updating reports on commit %d: %w", wanted[0].CommitID, err)
 	}
@@ -89,7 +89,7 @@ func (tx *Tx) ReportSent(ctx context.Context, r *models.Report) error {
 // ReportFailed notes that the forge could not be told, and when to try again.
 func (tx *Tx) ReportFailed(ctx context.Context, r *models.Report, problem string, again time.Time) error {
 	_, err := tx.db.NewUpdate().Model(r).WherePK().
-		Set("error = ?", problem).Set("tries = tries + 1").Set("not_before = ?", again).Exec(ctx)
+		Set("error = ?", problem).Set("tries = tries + 1").Set("not_before = ?", again).Set("hinted_at = NULL").Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("noting that report %d failed: %w", r.ID, err)
 	}
@@ -106,15 +106,8 @@ func (tx *Tx) GiveUpReport(ctx context.Context, r *models.Report, problem string
 	return nil
 }
 
-// UnsentReports returns reports that the forge has not been told, wanted before
-// a time and due, oldest first.
-func (q queries) UnsentReports(ctx context.Context, before time.Time) ([]int64, error) {
-	var ids []int64
-	err := q.db.NewSelect().Model((*models.Report)(nil)).Column("id").
-		Where("sent_rev < revision").Where("updated_at < ?", before).
-		Where("not_before IS NULL OR not_before <= ?", Now()).Order("id").Limit(200).Scan(ctx, &ids)
-	if err != nil {
-		return nil, fmt.Errorf("finding unsent reports: %w", err)
-	}
-	return ids, nil
+// DueReports returns reports that the forge has not been told, that are due, and
+// for which no job was made since before; it notes that one is made now.
+func (tx *Tx) DueReports(ctx context.Context, before time.Time) ([]int64, error) {
+	return hinted(ctx, tx.db, (*models.Report)(nil), before, "sent_rev < revision")
 }
