@@ -306,6 +306,7 @@ type Report struct {
 	NotBefore  time.Time `bun:",nullzero"`
 	Error      string
 	UpdatedAt  time.Time
+	HintedAt   time.Time `bun:",nullzero"` // when a job was last made for it
 	SentAt     time.Time `bun:",nullzero"`
 }
 
