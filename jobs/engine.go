@@ -28,19 +28,20 @@ type Engine struct {
 	Limits map[models.StepKind]int // groups of a kind worked on at once in all processes; 0 or absent: no limit
 	Timing Timing
 	Watch  Watcher
+
+	LogLimit int // bytes of a log that are kept; 0: a default
 }
 
 // Timing is how long things take at most, or wait.
 type Timing struct {
-	Lease     time.Duration // a worker that does not renew it for so long is taken for dead
-	Sweep     time.Duration // between two looks for what was lost or is due
-	Retry     time.Duration // before the first retry; each further one waits twice as long
-	RetryMax  time.Duration // between two retries at most
-	Tries     int           // before a group ends in error
-	Poll      time.Duration // before the first poll; later ones wait longer and longer
-	PollMax   time.Duration // between two polls at most
-	GiveUp    time.Duration // after which a submitted group that never ends is an error
-	LogsAfter time.Duration // between two looks at the log of a run that still runs
+	Lease    time.Duration // a worker that does not renew it for so long is taken for dead
+	Sweep    time.Duration // between two looks for what was lost or is due
+	Retry    time.Duration // before the first retry; each further one waits twice as long
+	RetryMax time.Duration // between two retries at most
+	Tries    int           // before a group ends in error
+	Poll     time.Duration // before the first poll; later ones wait longer and longer
+	PollMax  time.Duration // between two polls at most
+	GiveUp   time.Duration // after which a submitted group that never ends is an error
 }
 
 // DefaultTiming suits Fedora's services.

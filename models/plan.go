@@ -1,6 +1,8 @@
 package models
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -384,13 +386,18 @@ func (b *builder) stepName(kind StepKind, view *JobView) string {
 	return name
 }
 
-// key identifies a submission for ever: the same event is planned once.
+// key identifies a submission for ever, among those of other deployments too:
+// what it is made of never comes together twice. It consists of letters and
+// digits, so that every service can carry it.
 func (b *builder) key(step *Step, target *Target, grouping grouping) string {
-	key := fmt.Sprintf("e%d.%d/%s/%s", b.event.ID, b.pipeline.Attempt, b.pipeline.Package, step.Name)
-	if grouping == eachItsOwn {
-		key += "/" + target.Name
+	parts := []string{
+		fmt.Sprint(b.event.ID, b.pipeline.Attempt, b.event.Commit.SHA, b.facts.Now.UnixNano()), b.pipeline.Package, step.Name,
 	}
-	return key
+	if grouping == eachItsOwn {
+		parts = append(parts, target.Name)
+	}
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return "mr" + hex.EncodeToString(sum[:16])
 }
 
 func (b *builder) countRuns() {

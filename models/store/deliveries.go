@@ -165,3 +165,12 @@ func (q queries) EarlyEvents(ctx context.Context, kind models.EventKind, externa
 	}
 	return n, nil
 }
+
+// LockEvent returns an event, alone, and locks it.
+func (tx *Tx) LockEvent(ctx context.Context, id int64) (*models.Event, error) {
+	e := new(models.Event)
+	if err := forUpdate(tx.db.NewSelect().Model(e).Where("event.id = ?", id)).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("locking event %d: %w", id, notFound(err))
+	}
+	return e, nil
+}

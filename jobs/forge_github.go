@@ -1,0 +1,172 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"millrace/clients/github"
+	"millrace/models"
+)
+
+// GitHub is the forge of that name.
+type GitHub struct{ Client *github.Client }
+
+func repoOf(p *models.Project) github.Repo { return github.Repo{Owner: p.Namespace, Name: p.Name} }
+
+// Repository is part of Forge.
+func (f GitHub) Repository(ctx context.Context, p *models.Project) (Repository, error) {
+	r, err := f.Client.Repository(ctx, repoOf(p))
+	return Repository{DefaultBranch: r.DefaultBranch, CloneURL: r.CloneURL, Private: r.Private}, err
+}
+
+// PullRequest is part of Forge.
+func (f GitHub) PullRequest(ctx context.Context, p *models.Project, number int) (PullRequest, error) {
+	pull, err := f.Client.PullRequest(ctx, repoOf(p), number)
+	if err != nil {
+		return PullRequest{}, err
+	}
+	source := ""
+	if pull.HeadRepo != (github.Repo{}) {
+		web, err := models.ParseProjectURL(p.URL)
+		if err != nil {
+			return PullRequest{}, err
+		}
+		source = web.URL[:len(web.URL)-len(web.FullName())] + pull.HeadRepo.String()
+	}
+	return PullRequest{
+		Open: pull.State == "open", HeadSHA: pull.HeadSHA, Branch: pull.HeadBranch, SourceURL: source,
+		Target: pull.BaseBranch, Labels: pull.Labels, Title: pull.Title, Author: pull.Author,
+	}, nil
+}
+
+// Files is part of Forge.
+func (f GitHub) Files(ctx context.Context, p *models.Project, sha string) ([]string, error) {
+	entries, _, err := f.Client.Tree(ctx, repoOf(p), sha, true)
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, e := range entries {
+		if e.Type == "file" || e.Type == "symlink" {
+			files = append(files, e.Path)
+		}
+	}
+	return files, nil
+}
+
+// File is part of Forge.
+func (f GitHub) File(ctx context.Context, p *models.Project, sha, path string, limit int64) ([]byte, error) {
+	return f.Client.File(ctx, repoOf(p), sha, path, limit)
+}
+
+// BranchHead is part of Forge.
+func (f GitHub) BranchHead(ctx context.Context, p *models.Project, branch string) (string, error) {
+	return f.Client.BranchSHA(ctx, repoOf(p), branch)
+}
+
+// CanMerge is part of Forge.
+func (f GitHub) CanMerge(ctx context.Context, p *models.Project, login string) (bool, error) {
+	permission, err := f.Client.Permission(ctx, repoOf(p), login)
+	if github.IsNotFound(err) {
+		return false, nil
+	}
+	return permission == "admin" || permission == "maintain" || permission == "write", err
+}
+
+// SetCheck writes a check run, or a commit status where the App may not. A check
+// run is made once and then updated, so that it keeps its place in the list;
+// one that ended is followed by a new one, because GitHub shows no way back.
+func (f GitHub) SetCheck(ctx context.Context, p *models.Project, r *models.Report) (id string, asStatus bool, err error) {
+	if r.AsStatus {
+		return "", true, f.setStatus(ctx, p, r)
+	}
+	run := checkRun(r)
+	if r.ExternalID != "" && !(r.SentState.Final() && !r.Wanted.Final()) {
+		if run.ID, err = strconv.ParseInt(r.ExternalID, 10, 64); err != nil {
+			return "", false, fmt.Errorf("reading the id of check run %q: %w", r.ExternalID, err)
+		}
+		_, err = f.Client.UpdateCheckRun(ctx, repoOf(p), run)
+		if !github.IsNotFound(err) {
+			return r.ExternalID, false, err
+		}
+	}
+	if r.Tries > 0 || r.ExternalID == "" {
+		// An earlier try may have arrived although its answer did not.
+		found, ok, err := f.Client.FindCheckRun(ctx, repoOf(p), r.SHA, r.Name, run.ExternalID)
+		if err == nil && ok && found.Status != github.Completed {
+			run.ID = found.ID
+			_, err = f.Client.UpdateCheckRun(ctx, repoOf(p), run)
+			return strconv.FormatInt(found.ID, 10), false, err
+		}
+		if err != nil && temporary(err) {
+			return "", false, err
+		}
+	}
+	made, err := f.Client.CreateCheckRun(ctx, repoOf(p), run)
+	if github.IsForbidden(err) {
+		return "", true, f.setStatus(ctx, p, r)
+	}
+	return strconv.FormatInt(made.ID, 10), false, err
+}
+
+func checkRun(r *models.Report) github.CheckRun {
+	run := github.CheckRun{
+		Name: r.Name, HeadSHA: r.SHA, DetailsURL: r.URL, ExternalID: fmt.Sprintf("%d", r.EventID),
+		Title: r.Title, Summary: r.Body, Status: github.Completed,
+	}
+	switch r.Wanted {
+	case models.CheckPending:
+		run.Status = github.Queued
+	case models.CheckRunning:
+		run.Status = github.InProgress
+	case models.CheckSuccess:
+		run.Conclusion = "success"
+	case models.CheckNeutral:
+		run.Conclusion = "neutral"
+	case models.CheckCanceled:
+		run.Conclusion = "cancelled"
+	default:
+		run.Conclusion = "failure"
+	}
+	if run.Status == github.Completed {
+		run.Completed = time.Now()
+	}
+	if run.Summary == "" {
+		run.Summary = r.Title
+	}
+	return run
+}
+
+// statusWords are the four states of a commit status.
+var statusWords = map[models.CheckState]string{
+	models.CheckPending: "pending", models.CheckRunning: "pending", models.CheckSuccess: "success",
+	models.CheckFailure: "failure",
+}
+
+func (f GitHub) setStatus(ctx context.Context, p *models.Project, r *models.Report) error {
+	word, ok := statusWords[r.Wanted]
+	if !ok {
+		word = "error"
+	}
+	return f.Client.CreateStatus(ctx, repoOf(p), r.SHA, github.Status{
+		Context: r.Name, State: word, Description: r.Title, TargetURL: r.URL,
+	})
+}
+
+// SetComment is part of Forge.
+func (f GitHub) SetComment(ctx context.Context, p *models.Project, number int, id, text string) (string, error) {
+	if id != "" {
+		n, err := strconv.ParseInt(id, 10, 64)
+		if err != nil {
+			return "", fmt.Errorf("reading the id of comment %q: %w", id, err)
+		}
+		_, err = f.Client.UpdateComment(ctx, repoOf(p), n, text)
+		if !github.IsNotFound(err) {
+			return id, err
+		}
+	}
+	c, err := f.Client.CreateComment(ctx, repoOf(p), number, text)
+	return strconv.FormatInt(c.ID, 10), err
+}

@@ -1,0 +1,126 @@
+package jobs
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"millrace/clients/httpx"
+	"millrace/models"
+	"millrace/models/store"
+)
+
+// commentPrefix begins the names of reports that are comments.
+const commentPrefix = "comment:"
+
+// want stores what the forge is to be told and makes a job for each news.
+func (e *Engine) want(ctx context.Context, tx *store.Tx, reports []*models.Report) error {
+	changed, err := tx.Want(ctx, reports)
+	if err != nil {
+		return err
+	}
+	for _, r := range changed {
+		if err := e.Queue.Add(ctx, tx, reportArgs{r.ID}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// report tells a forge the newest of what is wanted. What was wanted in between
+// is not sent: only the newest counts. Two at once could arrive in the wrong
+// order, so one takes a lease, and looks again after it.
+func (r *Runner) report(ctx context.Context, id int64) error {
+	holder := r.Worker + "/" + rand.Text()
+	key := fmt.Sprintf("report/%d", id)
+	for {
+		report, err := r.Store.Report(ctx, id)
+		if err != nil || report.SentRev >= report.Revision || report.NotBefore.After(store.Now()) {
+			return err
+		}
+		ok, err := r.lease(ctx, key, holder)
+		if err != nil || !ok {
+			return err
+		}
+		report, err = r.Store.Report(ctx, id) // as it is now that it is ours
+		if err == nil && report.SentRev < report.Revision {
+			err = r.tell(ctx, report)
+		}
+		r.release(ctx, key, holder)
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// reportTries is how often a forge is asked to take a report that it does not
+// take.
+const reportTries = 20
+
+func (r *Runner) tell(ctx context.Context, report *models.Report) error {
+	project, err := r.Store.Project(ctx, report.ProjectID)
+	if err != nil {
+		return err
+	}
+	forge, err := r.forge(project)
+	if err == nil {
+		err = r.send(ctx, forge, project, report)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return r.Store.InTx(ctx, func(tx *store.Tx) error {
+		switch {
+		case err == nil:
+			return tx.ReportSent(ctx, report)
+		case !temporary(err) || report.Tries+1 >= reportTries:
+			r.Log.ErrorContext(ctx, "report given up", "report", report.ID, "check", report.Name, "error", err)
+			return tx.GiveUpReport(ctx, report, inWords(err))
+		}
+		again := store.Now().Add(backoff(r.Timing.Retry/10, r.Timing.RetryMax, report.Tries+1))
+		if at := httpx.RetryAfter(err); at.After(again) {
+			again = at
+		}
+		r.Log.WarnContext(ctx, "report not sent", "report", report.ID, "check", report.Name, "again", again, "error", err)
+		return tx.ReportFailed(ctx, report, inWords(err), again)
+	})
+}
+
+func (r *Runner) send(ctx context.Context, forge Forge, project *models.Project, report *models.Report) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if !strings.HasPrefix(report.Name, commentPrefix) {
+		report.ExternalID, report.AsStatus, err = forge.SetCheck(ctx, project, report)
+		return err
+	}
+	commit, err := r.Store.Commit(ctx, report.CommitID)
+	if err != nil {
+		return err
+	}
+	number, err := strconv.Atoi(commit.Ref)
+	if err != nil {
+		return broken(err, "There is no pull request to comment on.")
+	}
+	report.ExternalID, err = forge.SetComment(ctx, project, number, report.ExternalID, report.Body)
+	return err
+}
+
+// lease takes a thing that only one may use at a time, for as long as a lease.
+func (e *Engine) lease(ctx context.Context, key, holder string) (ok bool, err error) {
+	err = e.Store.InTx(ctx, func(tx *store.Tx) error {
+		ok, err = tx.TakeLease(ctx, key, holder, store.Now().Add(2*time.Minute))
+		return err
+	})
+	return ok, err
+}
+
+func (e *Engine) release(ctx context.Context, key, holder string) {
+	ctx = context.WithoutCancel(ctx)
+	err := e.Store.InTx(ctx, func(tx *store.Tx) error { return tx.DropLease(ctx, key, holder) })
+	if err != nil {
+		e.Log.WarnContext(ctx, "lease not dropped; it ends by itself", "key", key, "error", err)
+	}
+}

@@ -1,0 +1,68 @@
+package jobs
+
+import (
+	"context"
+	"time"
+
+	"millrace/clients/bodhi"
+	"millrace/jobs/intake"
+	"millrace/models"
+	"millrace/models/store"
+)
+
+// Runner does the work that deliveries call for. Its fields are filled in by
+// whoever starts it and not changed afterwards.
+type Runner struct {
+	*Engine
+	Parser     intake.Parser    // of deliveries
+	Forges     map[string]Forge // by host
+	Bodhi      *bodhi.Client    // knows the releases; nil: the last known ones
+	Deployment string           // prod, stg or dev: what packit_instances means by it
+	Prefix     string           // of comment commands, such as /packit
+	AllowAll   bool             // the allowlist is not looked at
+
+	// Chroots tells what a custom Copr project has enabled; nil: nobody asks.
+	Chroots func(ctx context.Context, owner, project string) ([]string, error)
+}
+
+// Accept stores a delivery with the job that will handle it, and reports false
+// if its source sent it before.
+func (e *Engine) Accept(ctx context.Context, d *models.Delivery) (fresh bool, err error) {
+	err = e.Store.InTx(ctx, func(tx *store.Tx) error {
+		fresh, err = tx.CreateDelivery(ctx, d)
+		if err != nil || !fresh {
+			return err
+		}
+		return e.Queue.Add(ctx, tx, handleDeliveryArgs{d.ID})
+	})
+	return fresh, err
+}
+
+const (
+	releasesSource = "bodhi"
+	releasesKey    = "releases"
+	releasesFresh  = time.Hour
+)
+
+// Releases returns the distributions that aliases stand for, as Bodhi knew them
+// within the last hour, or as they were last known.
+func (r *Runner) Releases(ctx context.Context) (models.Releases, error) {
+	var kept models.Releases
+	at, err := r.Store.Cached(ctx, releasesSource, releasesKey, &kept)
+	if err == nil && len(kept) > 0 && store.Now().Sub(at) < releasesFresh {
+		return kept, nil
+	}
+	if r.Bodhi != nil {
+		fresh, err := r.Bodhi.Releases(ctx)
+		if err == nil && len(fresh) > 0 {
+			return fresh, r.Store.InTx(ctx, func(tx *store.Tx) error {
+				return tx.Cache(ctx, releasesSource, releasesKey, fresh)
+			})
+		}
+		r.Log.WarnContext(ctx, "bodhi does not tell its releases; the last known ones are used", "error", err)
+	}
+	if len(kept) > 0 {
+		return kept, nil
+	}
+	return bodhi.LastKnown(), nil
+}
