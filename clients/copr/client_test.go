@@ -218,6 +218,8 @@ func TestRefusals(t *testing.T) {
 	_, anonymous := (&copr.Client{BaseURL: c.BaseURL}).SubmitCustom(ctx, build(""))
 	_, noBuild := c.Build(ctx, 17)
 	_, noChroot := c.BuildChroot(ctx, running.ID, "fedora-1-x86_64")
+	keyed := build("attempt-1").BuildOptions
+	_, keyElsewhere := c.SubmitURL(ctx, keyed, "https://s.example/attempt-10/a.src.rpm")
 	_, badURL := c.SubmitURL(ctx, build("").BuildOptions, "ftp://f.example/a.src.rpm")
 	tests := []struct {
 		name    string
@@ -241,6 +243,7 @@ func TestRefusals(t *testing.T) {
 		{"directory of another", with(func(b *copr.CustomBuild) { b.Dirname = "bread:pr:1" }), 400, "bread:pr:1", nil},
 		{"an address that is none", badURL, 400, "ftp://f.example", nil},
 		{"script too long", with(func(b *copr.CustomBuild) { b.Script = strings.Repeat("#", 5000) }), 0, "5000 bytes", nil},
+		{"an address without the key", keyElsewhere, 0, "must have the key", nil},
 		{"bad key", with(func(b *copr.CustomBuild) { b.Key = "a\nb\nc\nd\ne" }), 0, "cannot identify", nil},
 	}
 	for _, test := range tests {
@@ -257,6 +260,11 @@ func TestRefusals(t *testing.T) {
 	if !copr.IsConflict(drop) || !copr.IsLogin(anonymous) || !copr.IsForgeProjectRefused(tests[8].err) || copr.IsForgeProjectRefused(createOthers) {
 		t.Error("a refusal is not recognised")
 	}
+	c.Token = "another"
+	if _, err := c.SubmitCustom(ctx, build("")); !copr.IsLogin(err) {
+		t.Errorf("wrong token: %v", err)
+	}
+	c.Token = "miller-token"
 	fake.SetFaults(coprfake.Faults{LoginExpired: true})
 	if _, err := c.SubmitCustom(ctx, build("")); !copr.IsLogin(err) {
 		t.Errorf("expired login: %v", err)
@@ -392,6 +400,9 @@ func TestFindBuild(t *testing.T) {
 		},
 	}
 	for key, way := range ways {
+		if err := way(key + "0"); err != nil { // a key that begins like ours
+			t.Errorf("%s: %v", key, err)
+		}
 		if b, found, err := c.FindBuild(ctx, lookup(key)); err != nil || found {
 			t.Errorf("%s: found before it was submitted: %+v, %v", key, b, err)
 		}
@@ -446,6 +457,38 @@ func TestFindBuildReadsLittle(t *testing.T) {
 	}
 	if calls != 2 {
 		t.Errorf("%d calls, want 2", calls)
+	}
+	o := build("upload-1").BuildOptions
+	if _, err := c.SubmitUpload(t.Context(), o, strings.NewReader("no matter what")); err != nil {
+		t.Fatal(err)
+	}
+	calls = 0
+	if _, found, err := c.FindBuild(t.Context(), copr.Lookup{Owner: "miller", Project: "wheel", Key: "upload-1", Since: time.Now()}); err != nil || !found {
+		t.Fatal(found, err)
+	}
+	if calls != 1 {
+		t.Errorf("%d calls for an upload, want 1", calls)
+	}
+}
+
+// Once a build has its SRPM, the list shows that one's address and not where
+// it came from.
+func TestFindBuildThatHasEnded(t *testing.T) {
+	t.Parallel()
+	_, c := start(t, coprfake.Options{Builder: func(context.Context, coprfake.Task) (coprfake.Outcome, error) {
+		return coprfake.Outcome{Package: "wheel", Version: "1-1", SRPM: "wheel-1-1.src.rpm"}, nil
+	}})
+	newProject(t, c, "fedora-43-x86_64")
+	b, err := c.SubmitURL(t.Context(), build("address-1").BuildOptions, "https://s.example/address-1/wheel-1-1.src.rpm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b = await(t, c, b.ID); strings.Contains(b.SourceURL, "address-1") {
+		t.Fatalf("the list still shows %s", b.SourceURL)
+	}
+	found, ok, err := c.FindBuild(t.Context(), copr.Lookup{Owner: "miller", Project: "wheel", Key: "address-1", Since: time.Now()})
+	if err != nil || !ok || found.ID != b.ID {
+		t.Errorf("found %+v, %t, %v", found, ok, err)
 	}
 }
 

@@ -3,7 +3,6 @@ package copr
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -70,7 +69,7 @@ func (c *Client) FindBuild(ctx context.Context, l Lookup) (b Build, found bool, 
 }
 
 func (c *Client) hasKey(ctx context.Context, b Build, key string) (bool, error) {
-	if strings.Contains(b.SourceURL, key) {
+	if hasSegment(b.SourceURL, key) || hasSegment(b.SourceURL, uploadName(key)) {
 		return true, nil
 	}
 	source, err := c.Source(ctx, b.ID)
@@ -80,5 +79,5 @@ func (c *Client) hasKey(ctx context.Context, b Build, key string) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	return KeyOf(source) == key || strings.Contains(source.Data["url"], key), nil
+	return HasKey(source, key), nil
 }

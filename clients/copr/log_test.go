@@ -93,7 +93,7 @@ func FuzzReadLog(f *testing.F) {
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	const want = "attempt-1"
-	for _, script := range []string{"", "#!/bin/sh\ntrue", "#!/bin/sh\ntrue\n", "echo '# millrace-submission: ' >x"} {
+	for _, script := range []string{"", "#!/bin/sh\ntrue", "#!/bin/sh\ntrue\n", "echo '# millrace-submission: ' >x", "# millrace-submission: another\n"} {
 		if got := KeyOf(Source{Type: "custom", Data: map[string]string{"script": markScript(script, want)}}); got != want {
 			t.Errorf("key in %q is %q, want %q", script, got, want)
 		}

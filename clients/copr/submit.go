@@ -81,14 +81,15 @@ func (c *Client) SubmitCustom(ctx context.Context, b CustomBuild) (Build, error)
 }
 
 // SubmitURL submits a build of the SRPM at address, which Copr fetches. The
-// path must end in ".src.rpm", and the key must be part of the address.
+// path must end in ".src.rpm", and one of the names in it must be the key, as
+// in "https://example.org/srpm/KEY/hello-1.0-1.src.rpm".
 func (c *Client) SubmitURL(ctx context.Context, o BuildOptions, address string) (Build, error) {
 	in, err := o.body()
 	if err != nil {
 		return Build{}, err
 	}
-	if !strings.Contains(address, o.Key) || strings.ContainsAny(address, " \t\r\n") {
-		return Build{}, errors.New("the address of the SRPM must contain the key and no blanks")
+	if (o.Key != "" && !hasSegment(address, o.Key)) || strings.ContainsAny(address, " \t\r\n") {
+		return Build{}, errors.New("the address of the SRPM must have the key in its path, and no blanks")
 	}
 	in["pkgs"] = []string{address}
 	var out struct {
@@ -199,6 +200,12 @@ func markScript(script, key string) string {
 	return script + keyMark + key + "\n"
 }
 
+// hasSegment reports whether name stands between two slashes of an address, or
+// after the last.
+func hasSegment(address, name string) bool {
+	return strings.Contains(address+"/", "/"+name+"/")
+}
+
 func uploadName(key string) string {
 	if key == "" {
 		return "package.src.rpm"
@@ -206,14 +213,23 @@ func uploadName(key string) string {
 	return "submission-" + key + ".src.rpm"
 }
 
+// HasKey reports whether this was submitted with key.
+func HasKey(s Source, key string) bool {
+	return key != "" && (KeyOf(s) == key || hasSegment(s.Data["url"], key))
+}
+
 // KeyOf returns the key in what was submitted, if it is a key of SubmitCustom
 // or SubmitUpload; that of SubmitURL is a part of an address which only its
-// caller knows.
+// caller knows (see HasKey).
 func KeyOf(s Source) string {
+	marked := ""
 	for line := range strings.Lines(s.Data["script"]) {
 		if key, ok := strings.CutPrefix(line, keyMark); ok {
-			return strings.TrimSpace(key)
+			marked = strings.TrimSpace(key) // the last counts: ours is the last line
 		}
+	}
+	if marked != "" {
+		return marked
 	}
 	key, isUpload := strings.CutPrefix(s.Data["pkg"], "submission-")
 	key, isSRPM := strings.CutSuffix(key, ".src.rpm")

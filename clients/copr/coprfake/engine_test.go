@@ -275,6 +275,29 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+func TestRestartOfWhatWasQueued(t *testing.T) {
+	t.Parallel()
+	o := coprfake.Options{Dir: t.TempDir(), Users: users, Queue: 150 * time.Millisecond, Import: 10 * time.Millisecond,
+		Builder: coprfake.Simulated(coprfake.Pace{Source: 20 * time.Millisecond, Build: 20 * time.Millisecond})}
+	fake, c := start(t, o)
+	newProject(t, c, "wheel", "fedora-43-x86_64")
+	id := submit(t, c, "").ID
+	fake.Close()
+	if b, _ := fake.Build(id); b.State() != copr.Pending {
+		t.Fatalf("closed at once, the build is %s", b.State())
+	}
+	time.Sleep(600 * time.Millisecond)
+	_, c = start(t, o)
+	opened := time.Now()
+	if b := await(t, c, id); b.State != copr.Succeeded {
+		t.Errorf("after the restart: %+v", b)
+	}
+	part, err := c.BuildChroot(t.Context(), id, "fedora-43-x86_64")
+	if err != nil || !part.Ended.Before(opened) {
+		t.Errorf("after the restart: %+v, opened at %s, took %s, %v", part, opened, time.Since(opened), err)
+	}
+}
+
 func TestKeysAreCounted(t *testing.T) {
 	t.Parallel()
 	fake, c := start(t, coprfake.Options{})

@@ -16,7 +16,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -203,7 +202,7 @@ func (f *Fake) Submissions(key string) int {
 	defer f.mu.Unlock()
 	n := 0
 	for _, b := range f.builds {
-		if copr.KeyOf(b.Source) == key || strings.Contains(b.Source.Data["url"], key) {
+		if copr.HasKey(b.Source, key) {
 			n++
 		}
 	}
