@@ -20,7 +20,7 @@ func (v *JobView) BranchMatches(branch, defaultBranch string) (bool, error) {
 	switch v.Trigger {
 	case TriggerCommit:
 		if v.Branch == nil {
-			return strings.HasPrefix(branch, defaultBranch), nil
+			return defaultBranch != "" && strings.HasPrefix(branch, defaultBranch), nil
 		}
 	case TriggerPullRequest:
 		if v.Branch == nil {

@@ -97,6 +97,9 @@ func TestBranchMatches(t *testing.T) {
 			t.Errorf("%s on %q with %v: %v, %v, want %v", test.trigger, test.branch, test.pattern, got, err, test.want)
 		}
 	}
+	if got, _ := newView(JobCoprBuild, TriggerCommit).BranchMatches("main", ""); got {
+		t.Error("without a default branch any branch matches")
+	}
 	for _, pattern := range []string{"(?!main)", "a)(b", strings.Repeat("a", 2000)} {
 		v := newView(JobCoprBuild, TriggerCommit)
 		v.Branch = &pattern

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
 
 	"millrace/clients/bodhi"
 	"millrace/models"
@@ -116,11 +117,22 @@ func configCheck(args []string, stdout, stderr io.Writer) int {
 	if file == "-" {
 		file = "standard input"
 	}
-	printConfig(stdout, file, config, mistakes)
-	if wrong {
+	var out strings.Builder
+	printConfig(&out, file, config, mistakes)
+	if _, err := io.WriteString(stdout, printable(out.String())); err != nil || wrong {
 		return 1
 	}
 	return 0
+}
+
+// printable replaces what would steer a terminal: the file is anybody's.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, s)
 }
 
 // readInput reads a file, or standard input for "-", of which it takes a little
@@ -272,7 +284,11 @@ func printProblem(w io.Writer, file, sort string, p models.ConfigProblem) {
 
 // printJob says what one view of a job does, and on what.
 func printJob(w io.Writer, v *models.JobView, monorepo bool, releases models.Releases) {
-	fmt.Fprintf(w, "\n%d. %s", v.Index, v.Type)
+	where := fmt.Sprintf("jobs[%d]", v.FileIndex)
+	if v.FileIndex < 0 {
+		where = "by default"
+	}
+	fmt.Fprintf(w, "\n%s: %s", where, v.Type)
 	if monorepo {
 		fmt.Fprintf(w, " of %s", v.Package)
 	}
@@ -290,16 +306,23 @@ func when(v *models.JobView) string {
 	if !v.Type.CanRun(v.Trigger) {
 		return "never runs"
 	}
+	if v.Type == models.JobVMImageBuild {
+		return "when asked for on a pull request"
+	}
+	trigger := v.Trigger
+	if v.Type == models.JobBodhiUpdate { // both of its triggers mean the same
+		trigger = models.TriggerKojiBuild
+	}
 	s := map[models.Trigger]string{
 		models.TriggerRelease:     "on each release",
 		models.TriggerPullRequest: "on each pull request",
 		models.TriggerCommit:      "on each push",
 		models.TriggerKojiBuild:   "on each Koji build",
-	}[v.Trigger]
+	}[trigger]
 	switch {
 	case v.Branch != nil && v.Trigger != models.TriggerRelease:
 		s += " to branches beginning with " + *v.Branch
-	case v.Trigger == models.TriggerCommit && len(v.DistGitBranches.List) == 0 && v.Type != models.JobBodhiUpdate:
+	case trigger == models.TriggerCommit && len(v.DistGitBranches.List) == 0:
 		s += " to the default branch"
 	}
 	if present := v.Require.Label.Present; len(present) > 0 {

@@ -163,7 +163,7 @@ func (l *loader) onePackage(root *value, top mapping) bool {
 	switch {
 	case name == nil:
 		l.problems.fail(at(root).child("downstream_package_name"), missingField,
-			"Without it and without a repository the package has no name.")
+			"Set it: nothing else tells the name of the package.")
 		return false
 	case name.kind == null:
 		l.problems.fail(at(name), notNull, "Without a name there is no package.")
