@@ -370,12 +370,26 @@ func TestWorkersAreLimited(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	now, most := 0, 0
-	builder := func(context.Context, coprfake.Task) (coprfake.Outcome, error) {
+	two := make(chan struct{}) // closed when two are at work
+	builder := func(ctx context.Context, task coprfake.Task) (coprfake.Outcome, error) {
 		mu.Lock()
 		now++
 		most = max(most, now)
+		if now == 2 && most == 2 {
+			select {
+			case <-two:
+			default:
+				close(two)
+			}
+		}
 		mu.Unlock()
-		time.Sleep(5 * time.Millisecond)
+		if task.Chroot != copr.SourceChroot {
+			select {
+			case <-two:
+			case <-time.After(10 * time.Second):
+			}
+		}
+		time.Sleep(5 * time.Millisecond) // a third would have come in
 		mu.Lock()
 		now--
 		mu.Unlock()
