@@ -406,3 +406,10 @@ func (o *objects) Archive(ctx context.Context, w io.Writer, opts ArchiveOptions)
 	}
 	return nil
 }
+
+// Bare reads a bare repository of this machine that nobody hostile can write
+// to but by pushing.
+type Bare struct{ objects }
+
+// Bare returns the bare repository in dir.
+func (g *Git) Bare(dir string) *Bare { return &Bare{objects{git: g, gitDir: dir}} }

@@ -49,7 +49,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	app     *gh.Client // speaks as the App itself
-	byToken *seat // of the personal token
+	byToken *seat      // of the personal token
 	byOwner map[string]*seat
 }
 

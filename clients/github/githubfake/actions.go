@@ -1,0 +1,542 @@
+package githubfake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"millrace/clients/git"
+)
+
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$`)
+
+func nameOK(name string) bool {
+	return namePattern.MatchString(name) && !strings.HasSuffix(strings.ToLower(name), ".git") && !strings.Contains(name, "..")
+}
+
+// RepoOptions say what CreateRepo makes.
+type RepoOptions struct {
+	Description   string
+	DefaultBranch string            // main if empty
+	Collaborators map[string]string // login and permission: admin, write or read
+}
+
+// CreateRepo makes a repository with a first commit of the given files, or
+// without any commit.
+func (f *Fake) CreateRepo(ctx context.Context, owner, name string, files map[string]string, opts RepoOptions) (Repo, error) {
+	branch := or(opts.DefaultBranch, "main")
+	r := &repo{Repo: Repo{Owner: owner, Name: name, Description: opts.Description, DefaultBranch: branch, Collaborators: opts.Collaborators}}
+	if err := git.CheckRef("refs/heads/" + branch); err != nil {
+		return Repo{}, err
+	}
+	if err := f.addRepo(ctx, r); err != nil {
+		return Repo{}, err
+	}
+	if len(files) > 0 {
+		if _, err := f.Commit(ctx, r.FullName(), Change{Message: "Initial commit", Files: files}); err != nil {
+			return Repo{}, err
+		}
+	}
+	return r.Repo, nil
+}
+
+// ErrExists is matched when what shall be made is there already.
+var ErrExists = errors.New("already exists")
+
+func (f *Fake) addRepo(ctx context.Context, r *repo) error {
+	if !nameOK(r.Owner) || !nameOK(r.Name) {
+		return fmt.Errorf("repository %q: %w", r.FullName(), git.ErrBadName)
+	}
+	f.pushing.Lock()
+	defer f.pushing.Unlock()
+	f.mu.Lock()
+	_, err := f.repo(r.FullName())
+	f.mu.Unlock()
+	if err == nil {
+		return fmt.Errorf("repository %s: %w", r.FullName(), ErrExists)
+	}
+	if err := f.initRepo(ctx, r.FullName(), r.DefaultBranch, r.ForkOf); err != nil {
+		return err
+	}
+	if r.ForkOf != "" {
+		r.Refs = make(map[string]string)
+		for _, prefix := range []string{"refs/heads/", "refs/tags/"} {
+			refs, err := f.bare(r.FullName()).Refs(ctx, prefix)
+			if err != nil {
+				return err
+			}
+			for _, ref := range refs {
+				r.Refs[ref.Name] = ref.SHA // nobody is told of the pushes of long ago
+			}
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r.ID, r.Created = f.newID(), f.now()
+	f.user(r.Owner)
+	f.repos[key(r.FullName())] = r
+	return f.save(r)
+}
+
+// Fork copies a repository to another account. A fork that is there already is
+// returned.
+func (f *Fake) Fork(ctx context.Context, fullName, owner string) (Repo, error) {
+	f.mu.Lock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		f.mu.Unlock()
+		return Repo{}, err
+	}
+	fork := &repo{Repo: Repo{Owner: owner, Name: r.Name, Description: r.Description, DefaultBranch: r.DefaultBranch, ForkOf: r.FullName()}}
+	if found, err := f.repo(fork.FullName()); err == nil {
+		defer f.mu.Unlock()
+		return found.Repo, nil
+	}
+	f.mu.Unlock()
+	if err := f.addRepo(ctx, fork); err != nil {
+		return Repo{}, err
+	}
+	return fork.Repo, nil
+}
+
+// Tag makes a tag of a revision (the default branch if empty), annotated if
+// there is a message.
+func (f *Fake) Tag(ctx context.Context, fullName, tag, rev, message, by string) error {
+	f.mu.Lock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		f.mu.Unlock()
+		return err
+	}
+	rev, by = or(rev, r.DefaultBranch), or(by, r.Owner)
+	at := fmt.Sprintf("%d +0000", f.now().Unix())
+	f.mu.Unlock()
+	if err := git.CheckRef("refs/tags/" + tag); err != nil {
+		return err
+	}
+	found, err := f.bare(fullName).Find(ctx, rev)
+	if err != nil {
+		return err
+	}
+	object := found.SHA
+	if message != "" {
+		text := fmt.Sprintf("object %s\ntype commit\ntag %s\ntagger %s <%s@example.org> %s\n\n%s\n", object, tag, by, by, at, message)
+		if object, err = f.run(ctx, fullName, strings.NewReader(text), "mktag"); err != nil {
+			return err
+		}
+	}
+	return f.setRef(ctx, fullName, "refs/tags/"+tag, object, zeroSHA, by)
+}
+
+// setRef makes, moves or (with zeros) deletes a ref, if it is what is expected.
+func (f *Fake) setRef(ctx context.Context, fullName, ref, sha, expected, by string) error {
+	if err := git.CheckRef(ref); err != nil {
+		return err
+	}
+	f.pushing.Lock()
+	defer f.pushing.Unlock()
+	args := []string{"update-ref", ref, sha, expected}
+	if sha == zeroSHA {
+		args = []string{"update-ref", "-d", ref}
+	}
+	if _, err := f.run(ctx, fullName, nil, args...); err != nil {
+		if expected == zeroSHA {
+			return fmt.Errorf("%s: %w", ref, ErrExists)
+		}
+		return err
+	}
+	return f.noticed(ctx, fullName, by)
+}
+
+// DeleteBranch deletes a branch.
+func (f *Fake) DeleteBranch(ctx context.Context, fullName, branch, by string) error {
+	return f.setRef(ctx, fullName, "refs/heads/"+branch, zeroSHA, "", by)
+}
+
+// NewPull is a pull request to be opened.
+type NewPull struct {
+	Title, Body string
+	Head        string // branch, or owner:branch of a fork
+	Base        string // the default branch if empty
+	Author      string // the head's owner if empty
+	Draft       bool
+}
+
+// OpenPull opens a pull request.
+func (f *Fake) OpenPull(ctx context.Context, fullName string, n NewPull) (Pull, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		return Pull{}, err
+	}
+	head := r
+	owner, branch, fork := strings.Cut(n.Head, ":")
+	if !fork {
+		branch = n.Head
+	} else if !equalFold(owner, r.Owner) {
+		if head = f.forkOf(r, owner); head == nil {
+			return Pull{}, invalid("PullRequest", "head", "invalid", "")
+		}
+	}
+	base := or(n.Base, r.DefaultBranch)
+	p := &Pull{
+		Title: n.Title, Body: n.Body, Author: f.user(or(n.Author, head.Owner)).Login, State: "open", Draft: n.Draft,
+		HeadRepo: head.FullName(), HeadBranch: branch, HeadSHA: head.Refs["refs/heads/"+branch],
+		BaseBranch: base, BaseSHA: r.Refs["refs/heads/"+base], Created: f.now(), Updated: f.now(),
+	}
+	switch {
+	case p.Title == "":
+		return Pull{}, invalid("PullRequest", "title", "missing_field", "")
+	case p.HeadSHA == "":
+		return Pull{}, invalid("PullRequest", "head", "invalid", "")
+	case p.BaseSHA == "":
+		return Pull{}, invalid("PullRequest", "base", "invalid", "")
+	case p.HeadSHA == p.BaseSHA:
+		return Pull{}, invalid("PullRequest", "head", "custom", "No commits between "+base+" and "+n.Head)
+	}
+	for _, old := range r.Pulls {
+		if old.State == "open" && old.HeadRepo == p.HeadRepo && old.HeadBranch == branch && old.BaseBranch == base {
+			return Pull{}, invalid("PullRequest", "head", "custom", "A pull request already exists for "+head.Owner+":"+branch+".")
+		}
+	}
+	p.ID, p.Number = f.newID(), r.nextNumber()
+	if err := f.bringHead(ctx, r.FullName(), p); err != nil {
+		return Pull{}, err
+	}
+	r.Pulls = append(r.Pulls, p)
+	f.sendPull(r, p, "opened", p.Author, nil)
+	return p.copy(), f.save(r)
+}
+
+// forkOf finds an owner's fork of a repository. The caller holds mu.
+func (f *Fake) forkOf(r *repo, owner string) *repo {
+	for _, fork := range f.repos {
+		if equalFold(fork.Owner, owner) && equalFold(fork.ForkOf, r.FullName()) {
+			return fork
+		}
+	}
+	return nil
+}
+
+// onPull changes a pull request and keeps it. change holds mu.
+func (f *Fake) onPull(fullName string, number int, change func(r *repo, p *Pull) error) (Pull, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		return Pull{}, err
+	}
+	p := r.pull(number)
+	if p == nil {
+		return Pull{}, fmt.Errorf("pull request %d of %s: %w", number, fullName, ErrNotFound)
+	}
+	if err := change(r, p); err != nil {
+		return Pull{}, err
+	}
+	p.Updated = f.now()
+	return p.copy(), f.save(r)
+}
+
+// ClosePull closes a pull request without merging it.
+func (f *Fake) ClosePull(fullName string, number int, by string) (Pull, error) {
+	return f.onPull(fullName, number, func(r *repo, p *Pull) error {
+		if p.State == "closed" {
+			return nil
+		}
+		p.State, p.Closed = "closed", f.now()
+		f.sendPull(r, p, "closed", or(by, p.Author), nil)
+		return nil
+	})
+}
+
+// ReopenPull opens a closed pull request again, with the present head of its
+// branch.
+func (f *Fake) ReopenPull(ctx context.Context, fullName string, number int, by string) (Pull, error) {
+	return f.onPull(fullName, number, func(r *repo, p *Pull) error {
+		if p.State == "open" {
+			return nil
+		}
+		head, err := f.repo(p.HeadRepo)
+		if err != nil || p.Merged || head.Refs["refs/heads/"+p.HeadBranch] == "" {
+			return invalid("PullRequest", "state", "invalid", "state cannot be changed. The branch was deleted or merged.")
+		}
+		p.State, p.HeadSHA = "open", head.Refs["refs/heads/"+p.HeadBranch]
+		p.Closed = time.Time{}
+		if err := f.bringHead(ctx, r.FullName(), p); err != nil {
+			return err
+		}
+		f.sendPull(r, p, "reopened", or(by, p.Author), nil)
+		return nil
+	})
+}
+
+// EditPull changes title and body of a pull request.
+func (f *Fake) EditPull(fullName string, number int, title, body, by string) (Pull, error) {
+	return f.onPull(fullName, number, func(r *repo, p *Pull) error {
+		changes := object{}
+		if p.Title != title {
+			changes["title"] = object{"from": p.Title}
+		}
+		if p.Body != body {
+			changes["body"] = object{"from": p.Body}
+		}
+		p.Title, p.Body = title, body
+		f.sendPull(r, p, "edited", or(by, p.Author), object{"changes": changes})
+		return nil
+	})
+}
+
+// LabelPull adds a label to a pull request.
+func (f *Fake) LabelPull(fullName string, number int, label, by string) (Pull, error) {
+	return f.onPull(fullName, number, func(r *repo, p *Pull) error {
+		if slices.Contains(p.Labels, label) {
+			return nil
+		}
+		p.Labels = append(p.Labels, label)
+		f.sendPull(r, p, "labeled", or(by, r.Owner), object{"label": labelsJSON([]string{label})[0]})
+		return nil
+	})
+}
+
+// UnlabelPull takes a label from a pull request.
+func (f *Fake) UnlabelPull(fullName string, number int, label, by string) (Pull, error) {
+	return f.onPull(fullName, number, func(r *repo, p *Pull) error {
+		if !slices.Contains(p.Labels, label) {
+			return fmt.Errorf("label %s: %w", label, ErrNotFound)
+		}
+		p.Labels = slices.DeleteFunc(p.Labels, func(l string) bool { return l == label })
+		f.sendPull(r, p, "unlabeled", or(by, r.Owner), object{"label": labelsJSON([]string{label})[0]})
+		return nil
+	})
+}
+
+// ErrConflict is matched when a pull request cannot be merged.
+var ErrConflict = errors.New("merge conflict")
+
+// MergePull merges a pull request with a merge commit, which it returns.
+func (f *Fake) MergePull(ctx context.Context, fullName string, number int, by string) (sha string, err error) {
+	p, err := f.Pull(fullName, number)
+	if err != nil {
+		return "", err
+	}
+	if p.State != "open" {
+		return "", fmt.Errorf("pull request %d of %s is closed: %w", number, fullName, ErrConflict)
+	}
+	f.mu.Lock()
+	r, err := f.repo(fullName)
+	if err == nil {
+		by = or(by, r.Owner)
+	}
+	f.mu.Unlock()
+	if err != nil {
+		return "", err
+	}
+	tree, err := f.run(ctx, fullName, nil, "merge-tree", "--write-tree", p.BaseSHA, p.HeadSHA)
+	if err != nil {
+		return "", fmt.Errorf("pull request %d of %s: %w", number, fullName, ErrConflict)
+	}
+	text := fmt.Sprintf("tree %s\nparent %s\nparent %s\nauthor %s <%s@example.org> %d +0000\ncommitter %[4]s <%[5]s@example.org> %[6]d +0000\n\n"+
+		"Merge pull request #%d from %s\n\n%s\n", tree, p.BaseSHA, p.HeadSHA, by, by, f.now().Unix(), p.Number, p.HeadBranch, p.Title)
+	sha, err = f.run(ctx, fullName, strings.NewReader(text), "hash-object", "-t", "commit", "-w", "--stdin")
+	if err != nil {
+		return "", err
+	}
+	// Noticing the push closes the pull request.
+	return sha, f.setRef(ctx, fullName, "refs/heads/"+p.BaseBranch, sha, p.BaseSHA, by)
+}
+
+// Comment writes below an issue or a pull request.
+func (f *Fake) Comment(fullName string, number int, author, body string) (Comment, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		return Comment{}, err
+	}
+	if r.pull(number) == nil && r.issue(number) == nil {
+		return Comment{}, fmt.Errorf("issue %d of %s: %w", number, fullName, ErrNotFound)
+	}
+	if strings.TrimSpace(body) == "" {
+		return Comment{}, invalid("IssueComment", "body", "missing_field", "Body can't be blank")
+	}
+	if len(body) > 65536 {
+		return Comment{}, invalid("IssueComment", "body", "custom", "body is too long (maximum is 65536 characters)")
+	}
+	c := &Comment{ID: f.newID(), Number: number, Author: f.user(author).Login, Body: body, Created: f.now(), Updated: f.now()}
+	r.Comments = append(r.Comments, c)
+	f.sendComment(r, c, "created", c.Author)
+	return c.copy(), f.save(r)
+}
+
+// EditComment changes a comment.
+func (f *Fake) EditComment(fullName string, id int64, body, by string) (Comment, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		return Comment{}, err
+	}
+	c := r.comment(id)
+	if c == nil {
+		return Comment{}, fmt.Errorf("comment %d of %s: %w", id, fullName, ErrNotFound)
+	}
+	c.Body, c.Updated = body, f.now()
+	f.sendComment(r, c, "edited", or(by, c.Author))
+	return c.copy(), f.save(r)
+}
+
+// CommentCommit writes below a commit.
+func (f *Fake) CommentCommit(ctx context.Context, fullName, sha, author, body string) (CommitComment, error) {
+	sha, err := f.bare(fullName).RevParse(ctx, sha)
+	if err != nil {
+		return CommitComment{}, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		return CommitComment{}, err
+	}
+	c := &CommitComment{ID: f.newID(), SHA: sha, Author: f.user(author).Login, Body: body, Created: f.now()}
+	r.CommitComments = append(r.CommitComments, c)
+	f.enqueue(r, "commit_comment", "created", object{"comment": f.commitCommentJSON(r, c), "sender": f.userJSON(author)})
+	return *c, f.save(r)
+}
+
+// OpenIssue opens an issue.
+func (f *Fake) OpenIssue(fullName, author, title, body string) (Issue, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		return Issue{}, err
+	}
+	if title == "" {
+		return Issue{}, invalid("Issue", "title", "missing_field", "")
+	}
+	i := &Issue{ID: f.newID(), Number: r.nextNumber(), Title: title, Body: body, Author: f.user(author).Login, State: "open", Created: f.now()}
+	r.Issues = append(r.Issues, i)
+	f.enqueue(r, "issues", "opened", object{"issue": f.issueJSON(r, i.Number), "sender": f.userJSON(author)})
+	return *i, f.save(r)
+}
+
+// CloseIssue closes an issue.
+func (f *Fake) CloseIssue(fullName string, number int, by string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		return err
+	}
+	i := r.issue(number)
+	if i == nil {
+		return fmt.Errorf("issue %d of %s: %w", number, fullName, ErrNotFound)
+	}
+	i.State = "closed"
+	f.enqueue(r, "issues", "closed", object{"issue": f.issueJSON(r, number), "sender": f.userJSON(or(by, i.Author))})
+	return f.save(r)
+}
+
+// NewRelease is a release to be published.
+type NewRelease struct {
+	Tag        string
+	Target     string // what the tag is made of if it does not exist; the default branch if empty
+	Name, Body string
+	Author     string // the owner if empty
+	Draft      bool
+	Prerelease bool
+}
+
+// PublishRelease publishes a release and makes its tag if there is none.
+func (f *Fake) PublishRelease(ctx context.Context, fullName string, n NewRelease) (Release, error) {
+	f.mu.Lock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		f.mu.Unlock()
+		return Release{}, err
+	}
+	for _, old := range r.Releases {
+		if old.Tag == n.Tag {
+			f.mu.Unlock()
+			return Release{}, invalid("Release", "tag_name", "already_exists", "")
+		}
+	}
+	n.Author, n.Target = or(n.Author, r.Owner), or(n.Target, r.DefaultBranch)
+	_, tagged := r.Refs["refs/tags/"+n.Tag]
+	f.mu.Unlock()
+	if !tagged && !n.Draft {
+		if err := f.Tag(ctx, fullName, n.Tag, n.Target, "", n.Author); err != nil {
+			return Release{}, err
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	release := &Release{
+		ID: f.newID(), Tag: n.Tag, Name: n.Name, Body: n.Body, Target: n.Target, Author: f.user(n.Author).Login,
+		Draft: n.Draft, Prerelease: n.Prerelease, Created: f.now(),
+	}
+	r.Releases = append(r.Releases, release)
+	actions := []string{"created", "published", "released"}
+	switch {
+	case n.Draft:
+		actions = nil // nobody is told of drafts
+	case n.Prerelease:
+		actions[2] = "prereleased"
+	}
+	for _, action := range actions {
+		f.sendRelease(r, release, action, n.Author)
+	}
+	return *release, f.save(r)
+}
+
+// onCheckRun finds a check run. f holds mu.
+func (f *Fake) onCheckRun(fullName string, id int64, do func(r *repo, c *CheckRun)) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		return err
+	}
+	c := r.checkRun(id)
+	if c == nil {
+		return fmt.Errorf("check run %d of %s: %w", id, fullName, ErrNotFound)
+	}
+	do(r, c)
+	return f.save(r)
+}
+
+// Rerequest clicks on "Re-run" of a check run. The run itself stays as it is
+// until the App changes it.
+func (f *Fake) Rerequest(fullName string, id int64, by string) error {
+	return f.onCheckRun(fullName, id, func(r *repo, c *CheckRun) {
+		f.sendCheckRun(r, c, "rerequested", or(by, r.Owner), nil)
+	})
+}
+
+// RequestAction clicks on a button of a check run.
+func (f *Fake) RequestAction(fullName string, id int64, identifier, by string) error {
+	return f.onCheckRun(fullName, id, func(r *repo, c *CheckRun) {
+		f.sendCheckRun(r, c, "requested_action", or(by, r.Owner), object{"requested_action": object{"identifier": identifier}})
+	})
+}
+
+// RerequestAll clicks on "Re-run all checks" of a commit.
+func (f *Fake) RerequestAll(fullName, sha, by string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		return err
+	}
+	id, ok := r.Suites[sha]
+	if !ok {
+		return fmt.Errorf("check suite of %s in %s: %w", sha, fullName, ErrNotFound)
+	}
+	f.enqueue(r, "check_suite", "rerequested", object{"check_suite": f.suiteJSON(r, id, sha), "sender": f.userJSON(or(by, r.Owner))})
+	return f.save(r)
+}

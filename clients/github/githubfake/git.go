@@ -1,0 +1,457 @@
+package githubfake
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/cgi"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"millrace/clients/git"
+)
+
+const (
+	zeroSHA = "0000000000000000000000000000000000000000"
+	maxPush = 512 << 20
+)
+
+func (f *Fake) gitDir(fullName string) string {
+	return filepath.Join(f.config.Dir, "git", key(fullName)+".git")
+}
+
+func (f *Fake) bare(fullName string) *git.Bare { return f.git.Bare(f.gitDir(fullName)) }
+
+func gitEnvironment() []string {
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=/nonexistent", "LC_ALL=C.UTF-8", "TZ=UTC",
+		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null", "GIT_TERMINAL_PROMPT=0",
+	}
+}
+
+// run carries out a git command that writes to a repository of ours.
+func (f *Fake) run(ctx context.Context, fullName string, stdin io.Reader, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "git", append([]string{"--git-dir=" + f.gitDir(fullName)}, args...)...)
+	cmd.Env = gitEnvironment()
+	cmd.Stdin = stdin
+	cmd.WaitDelay = time.Second
+	var out, said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &said
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("git %s in %s: %w: %s", args[0], fullName, err, strings.TrimSpace(said.String()))
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+// repositoryConfig lets people read everything and push everything but the
+// heads of pull requests, as on GitHub.
+const repositoryConfig = `[core]
+	repositoryformatversion = 0
+	filemode = true
+	bare = true
+[http]
+	receivepack = true
+[receive]
+	hideRefs = refs/pull
+	denyDeleteCurrent = ignore
+	autogc = false
+[uploadpack]
+	allowAnySHA1InWant = true
+	allowFilter = true
+[gc]
+	auto = 0
+`
+
+// initRepo makes a repository on disk, empty or as a copy of another.
+func (f *Fake) initRepo(ctx context.Context, fullName, branch, copyOf string) error {
+	dir := f.gitDir(fullName)
+	if _, err := f.run(ctx, fullName, nil, "init", "--quiet", "--bare", "--template=", "--initial-branch="+branch, dir); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "config"), []byte(repositoryConfig), 0o644); err != nil {
+		return err
+	}
+	if copyOf == "" {
+		return nil
+	}
+	_, err := f.run(ctx, fullName, nil, "fetch", "--quiet", "--no-write-fetch-head", f.gitDir(copyOf),
+		"+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")
+	return err
+}
+
+// Change is a commit to be made.
+type Change struct {
+	Branch  string            // the default branch if empty; made if missing
+	From    string            // where a new branch starts; the default branch if empty
+	Message string            // "Change files" if empty
+	Author  string            // a login; the owner if empty
+	Files   map[string]string // path and new text; "#!" makes it executable
+	Remove  []string
+}
+
+// Commit makes a commit on a branch, as if it had been pushed, and returns it.
+func (f *Fake) Commit(ctx context.Context, fullName string, c Change) (sha string, err error) {
+	f.mu.Lock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		f.mu.Unlock()
+		return "", err
+	}
+	c.Branch, c.Author, c.Message = or(c.Branch, r.DefaultBranch), or(c.Author, r.Owner), or(c.Message, "Change files")
+	c.From = or(c.From, r.DefaultBranch)
+	f.mu.Unlock()
+
+	f.pushing.Lock()
+	defer f.pushing.Unlock()
+	start := ""
+	for _, branch := range []string{c.Branch, c.From} {
+		if start, err = f.bare(fullName).RevParse(ctx, "refs/heads/"+branch); err == nil {
+			break
+		}
+		if !errors.Is(err, git.ErrNotFound) {
+			return "", err
+		}
+	}
+	stream, err := c.stream(start, f.now())
+	if err != nil {
+		return "", err
+	}
+	if _, err := f.run(ctx, fullName, stream, "fast-import", "--quiet", "--force", "--date-format=raw"); err != nil {
+		return "", err
+	}
+	if sha, err = f.bare(fullName).RevParse(ctx, "refs/heads/"+c.Branch); err != nil {
+		return "", err
+	}
+	return sha, f.noticed(ctx, fullName, c.Author)
+}
+
+func or(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}
+
+// stream is the change in the words of git-fast-import(1).
+func (c Change) stream(start string, at time.Time) (io.Reader, error) {
+	if err := git.CheckRef("refs/heads/" + c.Branch); err != nil {
+		return nil, err
+	}
+	if strings.ContainsAny(c.Author, "<>\n\x00") {
+		return nil, fmt.Errorf("author %q: %w", c.Author, git.ErrBadName)
+	}
+	var b bytes.Buffer
+	who := fmt.Sprintf("%s <%s@example.org> %d +0000", c.Author, strings.ReplaceAll(c.Author, " ", "."), at.Unix())
+	fmt.Fprintf(&b, "commit refs/heads/%s\nauthor %s\ncommitter %s\ndata %d\n%s\n", c.Branch, who, who, len(c.Message), c.Message)
+	if start != "" {
+		fmt.Fprintf(&b, "from %s\n", start)
+	}
+	for _, path := range slices.Sorted(maps.Keys(c.Files)) {
+		if err := checkPath(path); err != nil {
+			return nil, err
+		}
+		text, mode := c.Files[path], "100644"
+		if strings.HasPrefix(text, "#!") {
+			mode = "100755"
+		}
+		fmt.Fprintf(&b, "M %s inline %s\ndata %d\n%s\n", mode, path, len(text), text)
+	}
+	for _, path := range c.Remove {
+		if err := checkPath(path); err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&b, "D %s\n", path)
+	}
+	b.WriteString("done\n")
+	return &b, nil
+}
+
+func checkPath(path string) error {
+	if strings.HasPrefix(path, `"`) {
+		return fmt.Errorf("path %q: %w", path, git.ErrBadName)
+	}
+	return git.CheckPath(path)
+}
+
+// serveGit lets git-http-backend(1) answer, and afterwards looks what a push
+// changed.
+func (f *Fake) serveGit(w http.ResponseWriter, r *http.Request) {
+	parts := strings.SplitN(strings.TrimPrefix(r.URL.Path, "/"), "/", 3)
+	service := ""
+	if len(parts) == 3 {
+		service = parts[2]
+	}
+	push := service == "git-receive-pack" || service == "info/refs" && r.URL.Query().Get("service") == "git-receive-pack"
+	if !push && service != "git-upload-pack" && (service != "info/refs" || r.URL.Query().Get("service") != "git-upload-pack") {
+		http.NotFound(w, r)
+		return
+	}
+	fullName := parts[0] + "/" + strings.TrimSuffix(parts[1], ".git")
+	f.mu.Lock()
+	repository, err := f.repo(fullName)
+	fail := err == nil && every(f.faults.GitFailEvery, &f.nth.git)
+	login := ""
+	if err == nil && push {
+		login = f.pusher(repository, r)
+	}
+	f.mu.Unlock()
+	switch {
+	case err != nil:
+		http.Error(w, "Repository not found.", http.StatusNotFound)
+		return
+	case fail:
+		http.Error(w, "Service unavailable.", http.StatusServiceUnavailable)
+		return
+	case push && login == "":
+		w.Header().Set("WWW-Authenticate", `Basic realm="GitHub"`)
+		http.Error(w, "You may not push here.", http.StatusUnauthorized)
+		return
+	}
+	if err := wholeBody(w, r); err != nil {
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+		return
+	}
+	defer r.Body.Close()
+	handler := &cgi.Handler{
+		Path: gitBackend(), Root: "/", Stderr: io.Discard, Dir: f.config.Dir,
+		Env: append(gitEnvironment(), "GIT_PROJECT_ROOT="+filepath.Join(f.config.Dir, "git"), "GIT_HTTP_EXPORT_ALL=1",
+			"REMOTE_USER="+login),
+	}
+	r.URL.Path = "/" + key(fullName) + ".git/" + service
+	if service != "git-receive-pack" {
+		handler.ServeHTTP(w, r)
+		return
+	}
+	handler.ServeHTTP(w, r)
+	// The client may be gone, but its push is there. If it is not gone, its
+	// answer ends when we return, and by then the push was noticed.
+	if err := f.notice(context.WithoutCancel(r.Context()), fullName, login); err != nil {
+		f.config.Log.ErrorContext(r.Context(), "push not noticed", "repository", fullName, "error", err)
+	}
+}
+
+var gitBackend = sync.OnceValue(func() string {
+	out, err := exec.Command("git", "--exec-path").Output()
+	if err != nil {
+		return "git-http-backend" // which then says that it is not there
+	}
+	return filepath.Join(strings.TrimSpace(string(out)), "git-http-backend")
+})
+
+// wholeBody reads a body of unknown length into a file: CGI wants to know the
+// length, and git does not say it for large pushes.
+func wholeBody(w http.ResponseWriter, r *http.Request) error {
+	body := http.MaxBytesReader(w, r.Body, maxPush)
+	r.Body = body
+	if r.ContentLength >= 0 {
+		return nil
+	}
+	file, err := os.CreateTemp("", "push-*")
+	if err != nil {
+		return err
+	}
+	os.Remove(file.Name())
+	n, err := io.Copy(file, body)
+	if err == nil {
+		_, err = file.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		file.Close()
+		return err
+	}
+	r.Body, r.ContentLength, r.TransferEncoding = file, n, nil
+	return nil
+}
+
+// pusher says who pushes, or "" if nobody may. The caller holds mu.
+func (f *Fake) pusher(r *repo, req *http.Request) string {
+	user, password, ok := req.BasicAuth()
+	if !ok {
+		if f.config.OpenPush {
+			return r.Owner
+		}
+		return ""
+	}
+	if t, ok := f.world.Tokens[password]; ok && f.now().Before(t.Expires) {
+		if i := f.installation(r); i != nil && i.ID == t.Installation {
+			return f.bot().Login
+		}
+		return ""
+	}
+	if login, ok := f.config.Tokens[password]; ok {
+		user = login
+	} else if !f.config.OpenPush {
+		return ""
+	}
+	if canWrite(r.permission(user)) {
+		return user
+	}
+	return ""
+}
+
+// notice looks what changed in a repository behind our back.
+func (f *Fake) notice(ctx context.Context, fullName, login string) error {
+	f.pushing.Lock()
+	defer f.pushing.Unlock()
+	return f.noticed(ctx, fullName, login)
+}
+
+// update is a ref that changed.
+type update struct{ ref, before, after string }
+
+// noticed compares the refs of a repository with those known before and tells
+// the world of the difference. The caller holds pushing, but not mu.
+func (f *Fake) noticed(ctx context.Context, fullName, login string) error {
+	now := make(map[string]string)
+	for _, prefix := range []string{"refs/heads/", "refs/tags/"} {
+		refs, err := f.bare(fullName).Refs(ctx, prefix)
+		if err != nil {
+			return err
+		}
+		for _, ref := range refs {
+			now[ref.Name] = ref.SHA
+		}
+	}
+	f.mu.Lock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		f.mu.Unlock()
+		return err
+	}
+	var updates []update
+	for ref, sha := range now {
+		if before := or(r.Refs[ref], zeroSHA); before != sha {
+			updates = append(updates, update{ref, before, sha})
+		}
+	}
+	for ref, sha := range r.Refs {
+		if _, ok := now[ref]; !ok {
+			updates = append(updates, update{ref, sha, zeroSHA})
+		}
+	}
+	f.mu.Unlock()
+	slices.SortFunc(updates, func(a, b update) int { return strings.Compare(a.ref, b.ref) })
+	for _, u := range updates {
+		if err := f.pushed(ctx, fullName, login, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pushed records one changed ref and everything that follows from it. The
+// caller holds pushing.
+func (f *Fake) pushed(ctx context.Context, fullName, login string, u update) error {
+	push := f.describePush(ctx, fullName, u)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(fullName)
+	if err != nil {
+		return err
+	}
+	if r.Refs == nil {
+		r.Refs = make(map[string]string)
+	}
+	if u.after == zeroSHA {
+		delete(r.Refs, u.ref)
+	} else {
+		r.Refs[u.ref] = u.after
+	}
+	f.sendPush(r, login, u, push)
+	branch, isBranch := strings.CutPrefix(u.ref, "refs/heads/")
+	if !isBranch || u.after == zeroSHA {
+		return f.save(r)
+	}
+	for _, base := range f.repos {
+		for _, p := range base.Pulls {
+			if p.State != "open" {
+				continue
+			}
+			if equalFold(p.HeadRepo, fullName) && p.HeadBranch == branch && p.HeadSHA != u.after {
+				if err := f.synchronize(ctx, base, p, login, u.after); err != nil {
+					return err
+				}
+			}
+			if base == r && p.BaseBranch == branch {
+				f.basePushed(ctx, r, p, login, u.after)
+			}
+		}
+		if base != r {
+			if err := f.save(base); err != nil {
+				return err
+			}
+		}
+	}
+	return f.save(r)
+}
+
+// synchronize gives a pull request a new head. The caller holds mu.
+func (f *Fake) synchronize(ctx context.Context, base *repo, p *Pull, login, sha string) error {
+	before := p.HeadSHA
+	p.HeadSHA, p.Updated = sha, f.now()
+	if err := f.bringHead(ctx, base.FullName(), p); err != nil {
+		return err
+	}
+	f.sendPull(base, p, "synchronize", login, object{"before": before, "after": sha})
+	return nil
+}
+
+// bringHead makes refs/pull/N/head of the base repository what the pull
+// request's head is.
+func (f *Fake) bringHead(ctx context.Context, base string, p *Pull) error {
+	_, err := f.run(ctx, base, nil, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", f.gitDir(p.HeadRepo),
+		fmt.Sprintf("+%s:refs/pull/%d/head", p.HeadSHA, p.Number))
+	return err
+}
+
+// basePushed looks whether a push to the base branch merged a pull request.
+// The caller holds mu.
+func (f *Fake) basePushed(ctx context.Context, r *repo, p *Pull, login, sha string) {
+	p.BaseSHA = sha
+	if merged, err := f.bare(r.FullName()).IsAncestor(ctx, p.HeadSHA, sha); err != nil || !merged {
+		return
+	}
+	p.State, p.Merged, p.MergedBy, p.Closed, p.Updated = "closed", true, login, f.now(), f.now()
+	f.sendPull(r, p, "closed", login, nil)
+}
+
+// describePush finds out what the payload of a push says about commits.
+func (f *Fake) describePush(ctx context.Context, fullName string, u update) pushInfo {
+	var info pushInfo
+	if u.after == zeroSHA {
+		return info
+	}
+	bare := f.bare(fullName)
+	span := git.Range{From: u.before, To: u.after}
+	if u.before == zeroSHA {
+		span.From = ""
+	} else if ancestor, err := bare.IsAncestor(ctx, u.before, u.after); err == nil && !ancestor {
+		info.forced = true
+	}
+	commits, err := bare.Commits(ctx, span, 20)
+	if err != nil || len(commits) == 0 {
+		commits, err = bare.Commits(ctx, git.Range{To: u.after}, 1)
+	}
+	if err != nil {
+		return info
+	}
+	if len(commits) > 0 {
+		info.head = &commits[0]
+	}
+	if u.before != zeroSHA {
+		slices.Reverse(commits)
+		info.commits = commits
+	}
+	return info
+}
