@@ -1,0 +1,159 @@
+package jobs
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"millrace/clients/copr"
+	"millrace/models"
+)
+
+// SRPMInCopr has Copr make source RPMs: its custom source method runs this very
+// program in a disposable machine, and goes on to the chroots of the first build
+// step.
+type SRPMInCopr struct {
+	*Copr
+	Script func(w *Work) (string, error) // what Copr runs
+	Deps   []string                      // packages that the script needs
+}
+
+// Submit is part of Kind.
+func (k *SRPMInCopr) Submit(ctx context.Context, w *Work) (Outcome, error) {
+	host := hostOf(w.Pipeline, w.Step)
+	if host == nil {
+		return Outcome{}, broken(nil, "No build follows this source RPM.")
+	}
+	view, err := host.View()
+	if err != nil {
+		return Outcome{}, err
+	}
+	at := k.place(w.Pipeline, host, view)
+	build, found, err := k.find(ctx, at, w.Group)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if !found {
+		if build, err = k.submit(ctx, w, at, host, view); err != nil {
+			return Outcome{}, err
+		}
+	}
+	run := w.Runs[0]
+	data := run.Data
+	data.CoprOwner, data.CoprProject = at.owner, at.project
+	id := strconv.FormatInt(build.ID, 10)
+	return Outcome{ExternalID: id, Waiting: true, Runs: []Update{{
+		Run: run, State: models.Queued, Reason: "SRPM build in Copr was submitted...",
+		ExternalID: id, ExternalURL: k.Client.BuildURL(build.ID), Data: &data,
+	}}}, nil
+}
+
+func (k *SRPMInCopr) submit(ctx context.Context, w *Work, at place, host *models.Step, view *models.JobView) (copr.Build, error) {
+	var wanted []string
+	for _, t := range host.Targets {
+		if !t.Run.State.Finished() {
+			wanted = append(wanted, t.Name)
+		}
+	}
+	have, missing, err := k.split(ctx, wanted)
+	if err != nil {
+		return copr.Build{}, err
+	}
+	if len(have) == 0 {
+		return copr.Build{}, fail("Copr has none of the chroots %s.", strings.Join(missing, ", "))
+	}
+	if err := k.prepare(ctx, at, w, view, have); err != nil {
+		return copr.Build{}, err
+	}
+	script, err := k.Script(w)
+	if err != nil {
+		return copr.Build{}, err
+	}
+	releases, err := k.Releases(ctx)
+	if err != nil {
+		return copr.Build{}, err
+	}
+	build, err := k.Client.SubmitCustom(ctx, copr.CustomBuild{
+		BuildOptions: k.buildOptions(at, w, view, have), Script: script,
+		ScriptChroot: newest(releases.Chroots("fedora-latest-stable")),
+		BuildDeps:    append(append([]string{}, k.Deps...), view.SRPMBuildDeps...), ResultDir: "results",
+	})
+	if err != nil {
+		return build, k.submitRefused(ctx, at, w.Pipeline.Project, err)
+	}
+	return build, nil
+}
+
+func newest(chroots []string) string {
+	if len(chroots) == 0 {
+		return ""
+	}
+	return chroots[len(chroots)-1]
+}
+
+// Poll is part of Kind.
+func (k *SRPMInCopr) Poll(ctx context.Context, w *Work) (Outcome, error) {
+	id, err := buildID(w.Group.ExternalID)
+	if err != nil {
+		return Outcome{}, err
+	}
+	source, err := k.Client.BuildChroot(ctx, id, copr.SourceChroot)
+	if copr.IsNotFound(err) {
+		return everyRun(w, models.Error, "The build is no longer in Copr."), nil
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	run := w.Runs[0]
+	state, reason := stateOf(source.State)
+	if source.State == copr.Importing { // the RPM is made; Copr keeps it in its git
+		state, reason = models.Running, "Copr imports the SRPM."
+	}
+	if state == models.Failed {
+		reason = "SRPM build failed, check the logs for details."
+	}
+	data := run.Data
+	data.ServiceState, data.ResultURL = source.State, source.ResultURL
+	if state == models.Passed {
+		build, err := k.Client.Build(ctx, id)
+		if err != nil {
+			return Outcome{}, err
+		}
+		data.SRPMURL, data.Version = build.SourceURL, build.Version
+		if build.Package != "" {
+			data.NVR = build.Package + "-" + build.Version
+		}
+	}
+	return Outcome{Runs: []Update{{
+		Run: run, State: state, Reason: reason, LogURL: source.LogURL(),
+		StartedAt: source.Started, FinishedAt: finishedAt(source, state), Data: &data,
+	}}}, nil
+}
+
+// finishedAt is when Copr ended, if the chroot has.
+func finishedAt(c copr.BuildChroot, state models.State) time.Time {
+	if state.Finished() {
+		return c.Ended
+	}
+	return time.Time{}
+}
+
+// Cancel is part of Kind.
+func (k *SRPMInCopr) Cancel(ctx context.Context, w *Work) error {
+	host := hostOf(w.Pipeline, w.Step)
+	if host == nil {
+		return nil
+	}
+	view, err := host.View()
+	if err != nil {
+		return err
+	}
+	return k.cancel(ctx, w, k.place(w.Pipeline, host, view))
+}
+
+// FetchLog is part of logFetcher.
+func (k *SRPMInCopr) FetchLog(ctx context.Context, run *models.Run, limit int) ([]byte, int64, error) {
+	log, err := k.Client.Log(ctx, run.LogURL, limit)
+	return log.Bytes(), log.Skipped, err
+}
