@@ -54,12 +54,6 @@ func (i *inbox) ids() []string {
 	return ids
 }
 
-func (i *inbox) called() int {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.calls
-}
-
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for range 4000 {
@@ -159,6 +153,8 @@ func testWholeMessages(t *testing.T, _ *rabbittest.Server, secure fedmsg.Broker)
 	in := new(inbox)
 	consumer := &fedmsg.Consumer{Broker: secure, Topics: []string{"whole.one"}, Handle: in.handle}
 	consume(t, consumer)
+	also := new(inbox) // another process, with a queue of its own
+	consume(t, &fedmsg.Consumer{Broker: secure, Topics: []string{"whole.one"}, Handle: also.handle})
 	out := publisher(t, secure)
 	want := message("m-1", "whole.one")
 	before := time.Now().Add(-time.Second)
@@ -167,6 +163,7 @@ func testWholeMessages(t *testing.T, _ *rabbittest.Server, secure fedmsg.Broker)
 	if diff := cmp.Diff(want, in.messages[0]); diff != "" {
 		t.Error(diff)
 	}
+	await(t, "the other has them too", func() bool { return len(also.ids()) == 2 })
 	made := in.messages[1]
 	if len(made.ID) != 36 || made.SentAt.Before(before) || made.SentAt.After(time.Now()) {
 		t.Errorf("id and time made up: %+v", made)
@@ -238,10 +235,11 @@ func testConnectionLost(t *testing.T, server *rabbittest.Server, secure fedmsg.B
 	through := secure
 	through.URL = proxy.Rewrite(server.URL)
 	in := new(inbox)
-	consumer := &fedmsg.Consumer{Broker: through, Topics: []string{"lost.#"}, Handle: in.handle}
+	consumer := &fedmsg.Consumer{Broker: through, Topics: []string{"lost.x"}, Handle: in.handle}
 	consume(t, consumer)
-	out := publisher(t, through)
+	out, idle := publisher(t, through), publisher(t, through)
 	publish(t, out, message("before", "lost.x"))
+	publish(t, idle, message("before, too", "lost.other"))
 	await(t, "the first has come", func() bool { return len(in.ids()) == 1 })
 
 	proxy.SetDown(true)
@@ -253,6 +251,7 @@ func testConnectionLost(t *testing.T, server *rabbittest.Server, secure fedmsg.B
 	proxy.SetDown(false)
 	await(t, "it is connected again", func() bool { return consumer.Status().Connected })
 	publish(t, out, message("after", "lost.x"))
+	publish(t, idle, message("at once", "lost.other")) // which has noticed by itself
 	await(t, "the second has come", func() bool { return len(in.ids()) == 2 })
 	if diff := cmp.Diff([]string{"before", "after"}, in.ids()); diff != "" {
 		t.Error(diff)
@@ -325,6 +324,9 @@ func testStopWhileStoring(t *testing.T, _ *rabbittest.Server, secure fedmsg.Brok
 	case <-stopped:
 	case <-taken: // ctx and the next delivery were both ready
 		<-stopped
+	}
+	if !slices.Contains(stored, "taken") {
+		t.Error("what was taken was not stored")
 	}
 	in := new(inbox)
 	next := &fedmsg.Consumer{Broker: secure, Queue: c.Queue, Topics: c.Topics, Handle: in.handle}

@@ -129,13 +129,10 @@ func (s *summarizer) start(e xml.StartElement) error {
 }
 
 // verdict applies an element in a test case that has no result of its own.
+// Outside of one it has no effect: the next case begins anew.
 func (s *summarizer) verdict(element string) {
-	inCase := len(s.path) > 1 && s.path[len(s.path)-2] == "testcase"
-	if inCase && s.test.result == "" {
-		s.test.result = map[string]string{"failure": "failed"}[element]
-		if s.test.result == "" {
-			s.test.result = element
-		}
+	if s.test.result == "" {
+		s.test.result = element
 	}
 }
 
