@@ -43,6 +43,9 @@ func (f *File) isAutochangelog(s Section) bool {
 // HasChangelog reports whether the file has a section for entries.
 func (f *File) HasChangelog() bool { return len(f.named("changelog")) > 0 }
 
+// maxChangelogs bounds the sections that are changed. Conditions need a few.
+const maxChangelogs = 100
+
 // AddChangelogEntry puts an entry on top of every %changelog, except those that
 // rpmautospec writes. A file without the section stays as it is. The text is
 // made safe, so it may come from anybody.
@@ -66,7 +69,11 @@ func (f *File) AddChangelogEntry(e ChangelogEntry) error {
 		// A section name at the start of a line has its percent sign doubled
 		// already, so no line can begin a section.
 	}
-	for _, s := range slices.Backward(f.named("changelog")) {
+	sections := f.named("changelog")
+	if len(sections) > maxChangelogs {
+		return fmt.Errorf("there are %d changelogs", len(sections))
+	}
+	for _, s := range slices.Backward(sections) {
 		if !f.isAutochangelog(s) {
 			f.addEntry(s, e, content)
 		}
@@ -77,7 +84,10 @@ func (f *File) AddChangelogEntry(e ChangelogEntry) error {
 
 func (f *File) addEntry(s Section, e ChangelogEntry, content []string) {
 	headers := f.entryHeaders(s)
-	at := s.end
+	at := s.body().start
+	for at < s.end && !f.endsBranch(at) {
+		at++
+	}
 	padding, withTime := "0", false
 	if len(headers) > 0 {
 		at = headers[0]
@@ -89,6 +99,13 @@ func (f *File) addEntry(s Section, e ChangelogEntry, content []string) {
 		texts = append(texts, "")
 	}
 	f.splice(at, at, texts)
+}
+
+// endsBranch reports whether the line ends a branch of a condition, behind
+// which an entry would not belong to the section any more.
+func (f *File) endsBranch(i int) bool {
+	c, ok := parseCondition(f.lines, i)
+	return ok && strings.HasPrefix(c.keyword, "e")
 }
 
 // entryHeaders are the lines that begin entries, newest first. A star begins

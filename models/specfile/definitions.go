@@ -160,7 +160,7 @@ func definitionSpans(defs []definition) []span {
 // findBlocks finds macro calls over several lines between start and end, such
 // as %{lua: ... }, whose inner lines are no tags. One that is never closed is
 // taken for a line like others.
-func findBlocks(lines []line, defs []definition, within span) []span {
+func findBlocks(lines []line, defs []definition, within span, patience *int) []span {
 	var blocks []span
 	next := 0
 	for i := within.start; i < within.end; i++ {
@@ -175,7 +175,7 @@ func findBlocks(lines []line, defs []definition, within span) []span {
 		if !strings.HasPrefix(text, "%{") && !strings.HasPrefix(text, "%(") {
 			continue
 		}
-		if end := blockEnd(lines, i, within.end); end > i+1 {
+		if end := blockEnd(lines, i, within.end, lines[i].text, patience); end > i+1 {
 			blocks = append(blocks, span{i, end})
 			i = end - 1
 		}
@@ -183,16 +183,23 @@ func findBlocks(lines []line, defs []definition, within span) []span {
 	return blocks
 }
 
-// maxBlock bounds how far the end of a multi-line call is looked for.
+// maxBlock bounds how far the end of a multi-line call is looked for, in lines.
 const maxBlock = 2000
 
-func blockEnd(lines []line, i, limit int) int {
+// blockEnd finds the end of the lines that a call takes which begins in first,
+// on line i. If it is never closed, or too many lines were read for nothing
+// already and patience is gone, the call is taken to be that line alone.
+func blockEnd(lines []line, i, limit int, first string, patience *int) int {
 	var open brackets
-	for end := i; end < min(limit, i+maxBlock); end++ {
-		open.read(lines[end].text)
-		if !open.any() {
-			return end + 1
+	open.read(first)
+	for end := i + 1; ; end++ {
+		switch {
+		case !open.any():
+			return end
+		case end >= min(limit, i+maxBlock) || *patience <= 0:
+			return i + 1
 		}
+		*patience--
+		open.read(lines[end].text)
 	}
-	return i + 1
 }

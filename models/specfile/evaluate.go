@@ -33,9 +33,10 @@ func (f *File) evaluate() {
 // run evaluates the file with further macros, which it puts above those of
 // Define.
 func (f *File) run(extra []namedBody) *evaluation {
+	fuel := maxFuel + 2*f.size()
 	r := &reader{
 		file:  f,
-		x:     &expander{macros: maps.Clone(defaults), fuel: maxFuel},
+		x:     &expander{macros: maps.Clone(defaults), fuel: fuel},
 		valid: make([]bool, len(f.lines)),
 		tags:  slices.Clone(f.tags),
 	}
@@ -44,10 +45,10 @@ func (f *File) run(extra []namedBody) *evaluation {
 	}
 	r.read()
 	// A tag may use macros that come later, as a source does with %{version}.
-	x := &expander{macros: maps.Clone(r.x.macros), fuel: maxFuel}
+	x := &expander{macros: maps.Clone(r.x.macros), fuel: fuel}
 	for i := range r.tags {
 		if t := &r.tags[i]; t.valid && !IsExpanded(t.expanded) {
-			t.expanded = x.expand(t.expanded)
+			t.expanded = x.expand(t.value)
 		}
 	}
 	return &evaluation{final: r.x.macros, valid: r.valid, tags: r.tags}

@@ -9,7 +9,7 @@ import (
 // reached stays unexpanded.
 const (
 	maxDepth = 64
-	maxFuel  = 16 << 20 // bytes read and written in one evaluation
+	maxFuel  = 4 << 20  // bytes read and written in one evaluation
 	maxBody  = 64 << 10 // of a macro that can be called
 )
 
@@ -71,9 +71,9 @@ func (x *expander) one(s string, depth int, in *call) (text string, size int) {
 	case '%':
 		return "%", 2
 	case '(':
-		return verbatim(s, ')')
+		return x.verbatim(s, ')')
 	case '[':
-		raw, size := verbatim(s, ']')
+		raw, size := x.verbatim(s, ']')
 		if size < 3 || raw[size-1] != ']' {
 			return raw, size
 		}
@@ -82,7 +82,7 @@ func (x *expander) one(s string, depth int, in *call) (text string, size int) {
 		}
 		return raw, size
 	case '{':
-		raw, size := verbatim(s, '}')
+		raw, size := x.verbatim(s, '}')
 		if size < 3 || raw[size-1] != '}' {
 			return raw, size
 		}
@@ -93,9 +93,10 @@ func (x *expander) one(s string, depth int, in *call) (text string, size int) {
 
 // verbatim is a bracketed call with its brackets; if it is never closed, the
 // percent sign alone.
-func verbatim(s string, closing byte) (text string, size int) {
+func (x *expander) verbatim(s string, closing byte) (text string, size int) {
 	end := matching(s, 1, closing)
 	if end < 0 {
+		x.fuel -= len(s) // which was read for nothing
 		return s[:1], 1
 	}
 	return s[:end+1], end + 1

@@ -102,7 +102,9 @@ func (f *File) SetRelease(release string) error {
 
 // SetRawRelease writes the Release tag literally. It may contain macros.
 func (f *File) SetRawRelease(raw string) error {
-	if raw == "" || len(raw) > maxValue || hasControl(raw) {
+	var open brackets
+	open.read(raw)
+	if raw == "" || len(raw) > maxValue || hasControl(raw) || open.any() || continues(raw) {
 		return &ValueError{"release", raw}
 	}
 	i := f.findTag("release")

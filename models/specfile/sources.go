@@ -139,7 +139,8 @@ func checkLocation(location string) error {
 type Patch struct {
 	Location string
 	Comment  string // lines to put above it, without the number sign
-	Digits   int    // at least so many in the number, if there is no patch yet to take after
+	First    int    // number if there is no patch yet
+	Digits   int    // at least so many in the number if there is no patch yet
 }
 
 // AddPatch adds a patch after all others and returns its number. Its tag looks
@@ -153,6 +154,9 @@ func (f *File) AddPatch(p Patch) (number int, err error) {
 		return 0, &ValueError{"a comment", p.Comment}
 	}
 	patches := f.Patches()
+	if len(patches) == 0 {
+		number = max(0, p.First)
+	}
 	for _, s := range patches {
 		number = max(number, s.Number+1)
 	}

@@ -65,15 +65,19 @@ func Parse(data []byte) (*File, error) {
 
 // Bytes is the file as it stands now.
 func (f *File) Bytes() []byte {
-	n := 0
-	for _, l := range f.lines {
-		n += len(l.text) + len(l.eol)
-	}
-	b := make([]byte, 0, n)
+	b := make([]byte, 0, f.size())
 	for _, l := range f.lines {
 		b = append(append(b, l.text...), l.eol...)
 	}
 	return b
+}
+
+func (f *File) size() int {
+	n := 0
+	for _, l := range f.lines {
+		n += len(l.text) + len(l.eol)
+	}
+	return n
 }
 
 // Clone is a copy that can be edited on its own.
@@ -131,8 +135,9 @@ func IsExpanded(s string) bool { return !strings.Contains(s, "%") }
 func (f *File) reparse() {
 	f.defs = findDefinitions(f.lines)
 	f.sections = findSections(f.lines, f.defs)
-	f.blocks = findBlocks(f.lines, f.defs, f.sections[0].span)
-	f.tags = findTags(f.lines, f.sections, append(definitionSpans(f.defs), f.blocks...))
+	patience := 4*len(f.lines) + maxBlock
+	f.blocks = findBlocks(f.lines, f.defs, f.sections[0].span, &patience)
+	f.tags = findTags(f.lines, f.sections, append(definitionSpans(f.defs), f.blocks...), &patience)
 	f.evaluate()
 }
 
@@ -171,6 +176,12 @@ func (f *File) eolAt(i int) string {
 // ends in a newline does not change. Positions of what was parsed before hold
 // only above start; reparse when done.
 func (f *File) splice(start, end int, texts []string) {
+	if len(texts) == end-start {
+		for i, text := range texts {
+			f.lines[start+i].text = text
+		}
+		return
+	}
 	eol := f.eolAt(max(start, end-1))
 	added := make([]line, len(texts))
 	for i, text := range texts {

@@ -45,7 +45,7 @@ var (
 	guardText = regexp.MustCompile(`^(\s*%\{(!?)\?(\w+):)(.*)(\}\s*)$`)
 )
 
-func findTags(lines []line, sections []Section, skip []span) []tag {
+func findTags(lines []line, sections []Section, skip []span, patience *int) []tag {
 	slices.SortFunc(skip, func(a, b span) int { return a.start - b.start })
 	var tags []tag
 	next := 0
@@ -61,7 +61,7 @@ func findTags(lines []line, sections []Section, skip []span) []tag {
 				i = skip[next].end - 1
 				continue
 			}
-			if t, ok := parseTag(lines[:s.end], i); ok {
+			if t, ok := parseTag(lines[:s.end], i, patience); ok {
 				t.section = n
 				tags = append(tags, t)
 				i = t.end - 1
@@ -71,7 +71,7 @@ func findTags(lines []line, sections []Section, skip []span) []tag {
 	return tags
 }
 
-func parseTag(lines []line, i int) (tag, bool) {
+func parseTag(lines []line, i int, patience *int) (tag, bool) {
 	text := lines[i].text
 	if !strings.Contains(text, ":") {
 		return tag{}, false
@@ -92,31 +92,13 @@ func parseTag(lines []line, i int) (tag, bool) {
 	t.name, t.head = base+m[3], before+m[1]
 	value := m[4]
 	if t.guard == "" {
-		value, t.end = gatherValue(lines, i, value)
+		if t.end = blockEnd(lines, i, len(lines), value, patience); t.end > i+1 {
+			value += "\n" + joined(lines[i+1:t.end])
+		}
 	}
 	t.value = strings.TrimRight(value, " \t\r\f\v")
 	t.tail = value[len(t.value):] + after
 	return t, true
-}
-
-// gatherValue joins the lines of a value while a macro in it is open. One that
-// is never closed is a line like others.
-func gatherValue(lines []line, i int, first string) (value string, end int) {
-	var open brackets
-	open.read(first)
-	if !open.any() {
-		return first, i + 1
-	}
-	var b strings.Builder
-	b.WriteString(first)
-	for end = i + 1; end < min(len(lines), i+maxBlock); end++ {
-		open.read(lines[end].text)
-		b.WriteString("\n" + lines[end].text)
-		if !open.any() {
-			return b.String(), end + 1
-		}
-	}
-	return first, i + 1
 }
 
 func (t *tag) texts() []string { return strings.Split(t.head+t.value+t.tail, "\n") }

@@ -106,7 +106,6 @@ type entity struct {
 	start   int
 	def     int // index in defs, or -1
 	tag     int // index in tags, or -1
-	locked  bool
 	updated bool
 	flip    bool
 }
@@ -148,7 +147,8 @@ func (f *File) updateTag(i int, value string) {
 
 func isName(s string) bool { return strings.Contains(strings.ToLower(s), "name") }
 
-// maxChain bounds how many definitions are followed from one to the next.
+// maxChain bounds how many definitions are followed from one to the next, which
+// always stands above it.
 const maxChain = 32
 
 // change is the new form of a value that stands at a line, so that it comes to
@@ -191,12 +191,11 @@ func (u *update) distribute(p *pattern, groups []string, requested string, at, d
 		}
 		done[part.macro] = true
 		e := u.find(part.macro, at, func(*entity) bool { return true })
-		if e == nil || e.locked {
-			return requested // it refers to itself
+		if e == nil {
+			return requested
 		}
-		e.locked = true
 		e.value = u.change(e.value, groups[i], e.start, depth+1)
-		e.locked, e.updated = false, true
+		e.updated = true
 	}
 	for name := range p.flip {
 		for _, e := range u.above(name, at) {
