@@ -78,7 +78,6 @@ func (s *PackageSettings) UnmarshalJSON(data []byte) error {
 			continue
 		}
 		field := to.Field(f.index)
-		field.SetZero() // or a map's default entries would stay
 		if err := json.Unmarshal(raw, field.Addr().Interface()); err != nil {
 			return fmt.Errorf("reading %s: %w", f.key, err)
 		}

@@ -110,6 +110,7 @@ func TestReleasesOrder(t *testing.T) {
 func TestReleasesCorrectRawhide(t *testing.T) {
 	t.Parallel()
 	branching := Releases{
+		{"ELN", "Fedora ELN", "99", "FEDORA", "eln", "pending"}, // never the highest Fedora
 		{"F46", "Fedora 46", "46", "FEDORA", "f46", "pending"},
 		{"F45", "Fedora 45", "45", "FEDORA", "rawhide", "pending"},
 	}

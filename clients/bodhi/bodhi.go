@@ -31,10 +31,8 @@ func (c *Client) get(ctx context.Context, operation, path string, query url.Valu
 	if err != nil {
 		return err
 	}
-	return httpx.Caller{Service: "bodhi", HTTP: c.HTTP, Limit: maxAnswer, Explain: explain}.Do(ctx, operation, req, out)
+	return httpx.Caller{Service: "bodhi", HTTP: c.HTTP, Explain: explain}.Do(ctx, operation, req, out)
 }
-
-const maxAnswer = 8 << 20
 
 // explain reads Bodhi's list of errors.
 func explain(body []byte) string {

@@ -224,6 +224,12 @@ func TestMistakes(t *testing.T) {
 			{Key: "version_update_specifiers", Line: 1, Column: 28, Message: "Invalid version specifier set: Invalid specifier: 'about 2'",
 				Hint: "Write something like '>=1.2, <2'."},
 		}},
+		{"made of several keys", "pkg_tool: fedpgk\njobs:\n- {job: tests, trigger: commit}\n- {job: tests, trigger: release}\n", Errors{
+			{Key: "pkg_tool", Line: 1, Column: 11, Message: "pkg_tool: Must be one of: fedpkg, fedpkg-stage, centpkg, centpkg-sig.", Hint: "Did you mean fedpkg?"},
+		}},
+		{"nothing at the end", "jobs: []\nscratch:\n\n", Errors{
+			{Key: "scratch", Line: 2, Column: 9, Message: notNull, Hint: "Remove the key, or give it a value."},
+		}},
 		{"syntax", "jobs:\n- job: tests\n  trigger: [a,\n\n- job: x\n", Errors{
 			{Line: 3, Column: 3, Message: correct + " This is not valid YAML: did not find expected node content."},
 		}},
@@ -407,8 +413,10 @@ func TestFind(t *testing.T) {
 	}
 }
 
+type refusal struct{ text, says string }
+
 // hostile are texts that cost much where no limit holds.
-func hostile() map[string]string {
+func hostile() map[string]refusal {
 	laughs := "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
 	for c := 'b'; c < 'k'; c++ {
 		laughs += string(c) + ": &" + string(c) + " [" + strings.Repeat("*"+string(c-1)+",", 10) + "]\n"
@@ -418,30 +426,30 @@ func hostile() map[string]string {
 	for i := range 400 {
 		packages.WriteString(" p" + strings.Repeat("x", i) + ": {specfile_path: a}\n")
 	}
-	return map[string]string{
-		"laughs":    laughs,
-		"merges":    "b: &b {" + strings.Repeat("k: 1, ", 5000) + "}\n_: [" + strings.Repeat("{<<: *b},", 5000) + "]\n",
-		"deep":      strings.Repeat("[", 9000) + strings.Repeat("]", 9000),
-		"dashes":    strings.Repeat("- ", 100_000),
-		"questions": strings.Repeat("? ", 100_000),
-		"cycle":     "a: &a [*a]\n",
-		"self":      "a: &a {<<: *a}\n",
-		"keys":      strings.Repeat("a: 1\n", 150_000),
-		"views":     packages.String() + "jobs:\n" + strings.Repeat("- {job: tests, trigger: commit|release}\n", 900),
-		"inherit":   "specfile_path: a\nenv: {a: " + strings.Repeat("x", 900_000) + "}\njobs:\n" + strings.Repeat("- {job: tests, trigger: commit}\n", 900),
-		"size":      strings.Repeat("#", MaxSize+1),
-		"targets":   "targets: [" + strings.Repeat("a,", maxTargets+1) + "]\njobs: []\n",
-		"pipes":     "jobs: [{job: tests, trigger: '" + strings.Repeat("|", 500_000) + "'}]",
+	return map[string]refusal{
+		"laughs":    {laughs, tooLarge},
+		"merges":    {"b: &b {" + strings.Repeat("k: 1, ", 5000) + "}\n_: [" + strings.Repeat("{<<: *b},", 5000) + "]\n", tooLarge},
+		"deep":      {strings.Repeat("[", 9000) + strings.Repeat("]", 9000), "nested more than 64"},
+		"dashes":    {strings.Repeat("- ", 100_000), "exceeded max depth"},
+		"questions": {strings.Repeat("? ", 100_000), "exceeded max depth"},
+		"cycle":     {"a: &a [*a]\n", "inside of what it means"},
+		"self":      {"a: &a {<<: *a}\n", "inside of what it means"},
+		"keys":      {strings.Repeat("a: 1\n", 150_000), tooLarge},
+		"views":     {packages.String() + "jobs:\n" + strings.Repeat("- {job: tests, trigger: commit|release}\n", 900), "too many jobs"},
+		"inherit":   {"specfile_path: a\nenv: {a: " + strings.Repeat("x", 900_000) + "}\njobs:\n" + strings.Repeat("- {job: tests, trigger: commit}\n", 900), "too many jobs"},
+		"size":      {strings.Repeat("#", MaxSize+1), "more than 1048576"},
+		"targets":   {"targets: [" + strings.Repeat("a,", maxTargets+1) + "]\njobs: []\n", "too many; at most 500"},
+		"pipes":     {"jobs: [{job: tests, trigger: '" + strings.Repeat("|", 500_000) + "'}]", "Too many triggers"},
 	}
 }
 
 func TestLimits(t *testing.T) {
 	t.Parallel()
-	for name, text := range hostile() {
+	for name, test := range hostile() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			start := time.Now()
-			config, err := Parse([]byte(text), Options{RepoName: "widget", RepoFiles: []string{"a.spec"}})
+			config, err := Parse([]byte(test.text), Options{RepoName: "widget", RepoFiles: []string{"a.spec"}})
 			if took := time.Since(start); took > 10*time.Second {
 				t.Errorf("it took %v", took)
 			}
@@ -449,7 +457,10 @@ func TestLimits(t *testing.T) {
 			if len(errs) == 0 {
 				t.Fatalf("Parse = %d jobs, %v, want a refusal", len(config.Jobs), err)
 			}
-			checkPlaces(t, []byte(text), errs)
+			if !strings.Contains(errs.Error(), test.says) {
+				t.Errorf("Parse = %v, want an error that says %q", errs, test.says)
+			}
+			checkPlaces(t, []byte(test.text), errs)
 		})
 	}
 }
