@@ -161,6 +161,10 @@ func environment(dir string, ports []int) []string {
 	return env
 }
 
+// watched runs its arguments, and ends them when its file 3 does: the test
+// holds the other end, and may itself be ended without a chance to clean up.
+const watched = `(trap "" TERM; cat <&3; kill -TERM 0; sleep 10; kill -KILL 0) >/dev/null 2>&1 & exec "$@" 3<&-`
+
 // run starts a program in a process group of its own, which is ended with the
 // test. The channel is closed when the program has ended.
 func run(t testing.TB, env []string, log, name string, args ...string) <-chan struct{} {
@@ -170,10 +174,17 @@ func run(t testing.TB, env []string, log, name string, args ...string) <-chan st
 		t.Fatal(err)
 	}
 	defer out.Close()
-	cmd := exec.Command(name, args...)
+	theirs, ours, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	cmd := exec.Command("sh", append([]string{"-c", watched, "sh", name}, args...)...)
+	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.Dir = env, out, out, filepath.Dir(log)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
+		ours.Close()
 		t.Fatal(err)
 	}
 	ended := make(chan struct{})
@@ -191,6 +202,7 @@ func run(t testing.TB, env []string, log, name string, args ...string) <-chan st
 		// Helpers of the runtime may outlive it.
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-ended
+		ours.Close()
 	})
 	return ended
 }
