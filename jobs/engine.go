@@ -290,30 +290,36 @@ func (e *Engine) settle(ctx context.Context, w *Work, outcome Outcome, problem e
 		}
 		if outcome.Waiting {
 			group.Phase, group.Polls, group.PollAt = models.PhaseSubmitted, 0, now.Add(e.Timing.Poll)
-			if err := e.heardEarly(ctx, tx, group, now); err != nil {
-				return err
-			}
 		}
 		return e.apply(g, outcome, now)
 	})
 	if errors.Is(err, models.ErrLost) {
 		return nil // the one who holds it now will settle it
 	}
-	return err
+	if err != nil || !outcome.Waiting {
+		return err
+	}
+	return e.heardEarly(ctx, w.Group, outcome.ExternalID)
 }
 
-// heardEarly makes a group due at once if its service answered before we knew
-// the submission's id.
-func (e *Engine) heardEarly(ctx context.Context, tx *store.Tx, group *models.RunGroup, now time.Time) error {
+// heardEarly has a service asked at once if it answered before we knew the
+// submission's id. It looks after the id is committed: an answer that is stored
+// later finds the id.
+func (e *Engine) heardEarly(ctx context.Context, group *models.RunGroup, externalID string) error {
 	kind, ok := answers[group.Kind]
 	if !ok {
 		return nil
 	}
-	early, err := tx.EarlyEvents(ctx, kind, group.ExternalID)
-	if early {
-		group.PollAt = now
+	early, err := e.Store.EarlyEvents(ctx, kind, externalID)
+	if err != nil || !early {
+		return err
 	}
-	return err
+	return e.Store.InTx(ctx, func(tx *store.Tx) error {
+		if err := tx.PollNow(ctx, group.ID); err != nil {
+			return err
+		}
+		return e.Queue.Add(ctx, tx, pollArgs{group.ID})
+	})
 }
 
 // answers says which events answer submissions of which kind of step.

@@ -105,7 +105,8 @@ type Command struct {
 
 	// Writable and ReadOnly are absolute paths of the host that the command
 	// sees under the same names. Directories in Writable must be for this
-	// purpose alone: they are given to the user that the command runs as.
+	// purpose alone: they are given to the user that the command runs as. None
+	// of the paths may be inside of a writable one.
 	Writable []string
 	ReadOnly []string
 
@@ -181,6 +182,14 @@ func (c *Command) check() error {
 	for _, path := range c.paths() {
 		if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" {
 			return fmt.Errorf("running a command: %q is not a clean absolute path below the root", path)
+		}
+	}
+	// What a command can replace must not decide what is mounted.
+	for _, path := range c.paths() {
+		for _, outer := range c.writable() {
+			if strings.HasPrefix(path, outer+"/") {
+				return fmt.Errorf("running a command: %q is inside of %q, which is writable", path, outer)
+			}
 		}
 	}
 	if !filepath.IsAbs(c.Dir) {

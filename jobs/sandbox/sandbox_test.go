@@ -334,6 +334,7 @@ func TestBadCommands(t *testing.T) {
 		"relative writable": {Args: []string{"true"}, Dir: "/tmp", Writable: []string{"x"}},
 		"the root":          {Args: []string{"true"}, Dir: "/tmp", Writable: []string{"/"}},
 		"dots":              {Args: []string{"true"}, Dir: "/tmp", ReadOnly: []string{"/tmp/../etc"}},
+		"inside a writable": {Args: []string{"true"}, Dir: "/tmp", Writable: []string{"/tmp/x"}, Home: "/tmp/x/home"},
 		"NUL":               {Args: []string{"true", "a\x00b"}, Dir: "/tmp"},
 	} {
 		if _, err := new(Sandbox).Run(t.Context(), c); err == nil || errors.Is(err, ErrNoSandbox) {

@@ -1,0 +1,9 @@
+package jobs
+
+import (
+	"testing"
+
+	"millrace/models/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
