@@ -158,8 +158,12 @@ func (j *job) triggers(own mapping) []models.Trigger {
 		return []models.Trigger{""}
 	}
 	var triggers []models.Trigger
+	several := strings.Contains(v.s, "|") // only then are blanks around a name ignored
 	for part := range strings.SplitSeq(v.s, "|") {
-		t := strings.TrimSpace(part)
+		t := part
+		if several {
+			t = strings.TrimSpace(part)
+		}
 		if !slices.Contains(names, t) {
 			j.problems.fail(at(v), "Must be one of: "+strings.Join(names, ", ")+".", didYouMean(t, names))
 		}

@@ -195,6 +195,10 @@ func TestMistakes(t *testing.T) {
 			{Key: "jobs[0].trigger", Line: 3, Column: 12, Hint: "Did you mean release?",
 				Message: "Must be one of: release, pull_request, commit, koji_build, ignore."},
 		}},
+		{"blanks around one trigger", "jobs:\n- {job: tests, trigger: ' commit '}\n- {job: tests, trigger: ' commit | release'}\n", Errors{
+			{Key: "jobs[0].trigger", Line: 2, Column: 25, Hint: "Did you mean commit?",
+				Message: "Must be one of: release, pull_request, commit, koji_build, ignore."},
+		}},
 		{"inherited once", "scratch: maybe\njobs:\n- {job: tests, trigger: commit}\n- {job: tests, trigger: release}\n", Errors{
 			{Key: "scratch", Line: 1, Column: 10, Message: notBoolean, Hint: "Write true or false."},
 		}},
