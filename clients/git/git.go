@@ -27,7 +27,7 @@ type Git struct {
 	AllowFile bool   // remotes may be file:// addresses or absolute paths
 
 	LocalTimeout   time.Duration // of a command that stays on this machine; 2 minutes if zero
-	NetworkTimeout time.Duration // of a command that speaks to a remote; 10 minutes if zero
+	NetworkTimeout time.Duration // of a command that moves a repository; 10 minutes if zero
 	MaxOutput      int64         // bytes that a command may print into memory; 32 MiB if zero
 	MaxRepository  int64         // bytes that a repository may take on disk; 4 GiB if zero
 }
@@ -122,7 +122,7 @@ type command struct {
 // *Error if git said no.
 func (g *Git) run(ctx context.Context, c command) ([]byte, error) {
 	timeout := g.localTimeout()
-	if c.remote != nil {
+	if c.remote != nil || c.local {
 		timeout = g.networkTimeout()
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -486,6 +487,71 @@ func TestRemoteErrors(t *testing.T) {
 	time.AfterFunc(100*time.Millisecond, cancel)
 	if _, _, err := g.LsRemote(ctx, Remote{URL: server.URL + "/x.git"}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a canceled command = %v, want context.Canceled", err)
+	}
+}
+
+// git starts helpers; a command that is given up takes them along.
+func TestHelpersDieToo(t *testing.T) {
+	t.Parallel()
+	script := filepath.Join(t.TempDir(), "git")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nsleep 20 &\nwait\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	_, _, err := (&Git{Path: script, NetworkTimeout: 100 * time.Millisecond}).LsRemote(t.Context(), Remote{URL: "https://example.org/x"})
+	// A helper that lives keeps the output open, and us waiting.
+	if took := time.Since(start); took > 4*time.Second || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("LsRemote = %v after %v", err, took)
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	cache := &Cache{Git: &Git{}, Dir: filepath.Join(t.TempDir(), "cache")}
+	trees := t.TempDir()
+	var wait sync.WaitGroup
+	for _, name := range []string{"a", "b", "c", "d"} {
+		wait.Go(func() {
+			m, err := cache.Mirror(t.Context(), Remote{URL: u.URL})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := m.Fetch(t.Context()); err != nil {
+				t.Error(err)
+			}
+			repo, err := m.Clone(t.Context(), filepath.Join(trees, name))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := repo.Checkout(t.Context(), "refs/remotes/origin/main"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	if _, err := cache.Git.Open(filepath.Join(trees, "a"), Remote{URL: u.URL}); err != nil {
+		t.Errorf("Open = %v", err)
+	}
+	if _, err := cache.Git.Open(trees, Remote{}); !errors.Is(err, ErrTampered) {
+		t.Errorf("Open of no repository = %v, want ErrTampered", err)
+	}
+}
+
+func TestPatch(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	u.commit("dir/a", "a\n", "Add a")
+	u.commit("b", "b\n", "Add b")
+	m := u.mirror(&Git{})
+	patch, err := m.Patch(t.Context(), "main^")
+	if err != nil || !bytes.Contains(patch, []byte("Subject: Add a\n")) || !bytes.Contains(patch, []byte("+++ b/dir/a\n")) {
+		t.Errorf("Patch = %s, %v", patch, err)
+	}
+	if patch, err := m.Patch(t.Context(), "main", "dir"); len(patch) != 0 || err != nil {
+		t.Errorf("Patch of what did not change = %s, %v", patch, err)
 	}
 }
 

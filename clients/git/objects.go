@@ -375,6 +375,27 @@ func (o *objects) diff(ctx context.Context, how []string, from, to string, paths
 	return out, nil
 }
 
+// Patch returns a commit as a mail that git-am(1) applies, optionally with the
+// changes to some paths only. It is empty for a merge, and if nothing is left.
+func (o *objects) Patch(ctx context.Context, rev string, paths ...string) ([]byte, error) {
+	sha, err := o.RevParse(ctx, rev)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"diff-tree", "--pretty=email", "--patch", "--root", "--no-ext-diff", "--no-textconv", "--no-renames", "--binary", sha, "--"}
+	for _, path := range paths {
+		if err := CheckPath(path); err != nil {
+			return nil, err
+		}
+		args = append(args, path)
+	}
+	out, err := o.read(ctx, args...)
+	if err != nil {
+		return nil, fmt.Errorf("making a patch of %s: %w", rev, err)
+	}
+	return out, nil
+}
+
 // ArchiveOptions say what Archive packs.
 type ArchiveOptions struct {
 	Rev    string // HEAD if empty

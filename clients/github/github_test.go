@@ -526,3 +526,52 @@ func TestAnswerTooLarge(t *testing.T) {
 		t.Errorf("Repository = %v, want ErrTooLarge for good", err)
 	}
 }
+
+// What GitHub could not deliver is found and asked for again.
+func TestLostWebhooksAreRedelivered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, githubfake.Config{})
+	var got atomic.Int32
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { got.Add(1) }))
+	t.Cleanup(receiver.Close)
+	ctx := t.Context()
+	w.SetWebhook(receiver.URL, "secret")
+	w.SetFaults(githubfake.Faults{HookLoseEvery: 2})
+	begin := time.Now().Add(-time.Second).Truncate(time.Second)
+	issue, err := w.OpenIssue("example/hello", "bob", "It breaks", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 240 { // more than two pages
+		if _, err := w.Comment("example/hello", issue.Number, "bob", "me too"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	all, err := w.Client.HookDeliveries(ctx, begin)
+	if err != nil || len(all) < 241 {
+		t.Fatalf("%d deliveries, %v; want all 241", len(all), err)
+	}
+	for _, d := range all {
+		if d.OK || d.Event == "installation" {
+			continue
+		}
+		if err := w.Client.Redeliver(ctx, d.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got.Load() < 241 {
+		t.Errorf("%d webhooks came, want all 241", got.Load())
+	}
+	if err := w.Client.Redeliver(ctx, 1); !github.IsNotFound(err) {
+		t.Errorf("redelivery of nothing = %v", err)
+	}
+	if later, err := w.Client.HookDeliveries(ctx, time.Now().Add(time.Hour)); len(later) != 0 || err != nil {
+		t.Errorf("deliveries of the future = %v, %v", later, err)
+	}
+}

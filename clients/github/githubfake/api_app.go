@@ -2,8 +2,10 @@ package githubfake
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 )
 
 func (f *Fake) routesOfApp(on func(string, right, handler)) {
@@ -89,9 +91,29 @@ func (f *Fake) installedRepositories(q *request) (answer, error) {
 }
 
 func (f *Fake) listDeliveries(q *request) (answer, error) {
-	newest := slices.Clone(f.hooks.log)
-	slices.Reverse(newest)
-	return ok(objects(page(q, newest), func(d *Delivery) object {
+	// Deliveries are paged by a cursor: the number of the last one seen.
+	query := q.URL.Query()
+	size, err := strconv.Atoi(query.Get("per_page"))
+	if err != nil || size < 1 || size > 100 {
+		size = 30
+	}
+	cursor, err := strconv.ParseInt(query.Get("cursor"), 10, 64)
+	if err != nil {
+		cursor = math.MaxInt64
+	}
+	var newest []*Delivery
+	for _, d := range slices.Backward(f.hooks.log) {
+		if d.ID >= cursor {
+			continue
+		}
+		if len(newest) == size {
+			next := newest[size-1].ID
+			q.header.Set("Link", fmt.Sprintf(`<http://%s%s?per_page=%d&cursor=%d>; rel="next"`, q.Host, q.URL.Path, size, next))
+			break
+		}
+		newest = append(newest, d)
+	}
+	return ok(objects(newest, func(d *Delivery) object {
 		status := "OK"
 		if d.State != "delivered" {
 			status = d.State

@@ -289,9 +289,20 @@ func writeJSON(path string, value any) error {
 	return os.Rename(path+".new", path)
 }
 
+// Serves reports whether a request is for the API or for git. The rest of the
+// addresses is free for pages.
+func Serves(r *http.Request) bool {
+	_, service := gitRequest(r)
+	return isAPI(r) || service != ""
+}
+
+func isAPI(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/api/v3/") || r.URL.Path == "/api/v3"
+}
+
 // ServeHTTP answers the API and git.
 func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/api/v3/") || r.URL.Path == "/api/v3" {
+	if isAPI(r) {
 		f.mux.ServeHTTP(w, r)
 		return
 	}

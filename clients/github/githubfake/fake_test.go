@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +28,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"millrace/clients/git"
+	"millrace/clients/github"
 )
 
 const secret = "s3cret"
@@ -553,6 +558,11 @@ func TestRestart(t *testing.T) {
 func TestOurGitClient(t *testing.T) {
 	t.Parallel()
 	w := seeded(t)
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.config.PublicKey = &key.PublicKey // before anybody asks
 	ctx := t.Context()
 	if _, err := w.Commit(ctx, "example/hello", Change{Branch: "topic", Files: map[string]string{"x": "y"}}); err != nil {
 		t.Fatal(err)
@@ -584,7 +594,14 @@ func TestOurGitClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.take()
-	remote.Authorization = git.BasicAuth("x-access-token", w.token())
+	w.Fake.mu.Lock()
+	w.config.OpenPush = false
+	w.Fake.mu.Unlock()
+	client := &github.Client{BaseURL: w.URL + "/api/v3/", AppID: 1, PrivateKey: pem.EncodeToMemory(&pem.Block{
+		Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})}
+	if remote.Authorization, err = client.GitAuthorization(ctx, github.Repo{Owner: "example", Name: "hello"}); err != nil {
+		t.Fatal(err)
+	}
 	if err := repo.Push(ctx, remote, "HEAD", "refs/heads/main", git.PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -596,6 +613,18 @@ func TestOurGitClient(t *testing.T) {
 	err = m.Fetch(ctx)
 	if e, ok := errors.AsType[*git.Error](err); !ok || !e.Temporary() {
 		t.Errorf("Fetch = %v, want a temporary error", err)
+	}
+}
+
+func TestServes(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]bool{
+		"/api/v3/repos/a/b": true, "/a/b.git/info/refs?service=git-upload-pack": true, "/a/b/git-receive-pack": true,
+		"/": false, "/a/b": false, "/a/b/pull/1": false, "/a/b.git/info/refs": false, "/a/b.git/config": false,
+	} {
+		if got := Serves(httptest.NewRequest("GET", path, nil)); got != want {
+			t.Errorf("Serves(%s) = %v", path, got)
+		}
 	}
 }
 

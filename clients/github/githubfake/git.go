@@ -184,20 +184,35 @@ func checkPath(path string) error {
 	return git.CheckPath(path)
 }
 
+// gitRequest says which repository and which part of git's protocol is asked
+// for; no part if it is something else.
+func gitRequest(r *http.Request) (fullName, service string) {
+	parts := strings.SplitN(strings.TrimPrefix(r.URL.Path, "/"), "/", 3)
+	if len(parts) != 3 {
+		return "", ""
+	}
+	asked := r.URL.Query().Get("service")
+	switch parts[2] {
+	case "git-receive-pack", "git-upload-pack":
+	case "info/refs":
+		if asked != "git-receive-pack" && asked != "git-upload-pack" {
+			return "", ""
+		}
+	default:
+		return "", ""
+	}
+	return parts[0] + "/" + strings.TrimSuffix(parts[1], ".git"), parts[2]
+}
+
 // serveGit lets git-http-backend(1) answer, and afterwards looks what a push
 // changed.
 func (f *Fake) serveGit(w http.ResponseWriter, r *http.Request) {
-	parts := strings.SplitN(strings.TrimPrefix(r.URL.Path, "/"), "/", 3)
-	service := ""
-	if len(parts) == 3 {
-		service = parts[2]
-	}
-	push := service == "git-receive-pack" || service == "info/refs" && r.URL.Query().Get("service") == "git-receive-pack"
-	if !push && service != "git-upload-pack" && (service != "info/refs" || r.URL.Query().Get("service") != "git-upload-pack") {
+	fullName, service := gitRequest(r)
+	if service == "" {
 		http.NotFound(w, r)
 		return
 	}
-	fullName := parts[0] + "/" + strings.TrimSuffix(parts[1], ".git")
+	push := service == "git-receive-pack" || r.URL.Query().Get("service") == "git-receive-pack"
 	f.mu.Lock()
 	repository, err := f.repo(fullName)
 	fail := err == nil && every(f.faults.GitFailEvery, &f.nth.git)
