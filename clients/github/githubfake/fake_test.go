@@ -3,12 +3,9 @@ package githubfake
 import (
 	"bytes"
 	"context"
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"errors"
@@ -29,6 +26,7 @@ import (
 
 	"millrace/clients/git"
 	"millrace/clients/github"
+	"millrace/models"
 )
 
 const secret = "s3cret"
@@ -46,6 +44,7 @@ type testWorld struct {
 
 type received struct {
 	event, guid string
+	message     *models.Message // nil if there is nothing to do
 	payload     map[string]any
 }
 
@@ -94,12 +93,19 @@ func seeded(t *testing.T) *testWorld {
 
 func (w *testWorld) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	if err != nil || r.Header.Get("X-Hub-Signature-256") != "sha256="+hex.EncodeToString(mac.Sum(nil)) {
-		w.t.Errorf("webhook with a bad signature, %v", err)
+	if err != nil {
+		w.t.Error(err)
 	}
-	got := received{event: r.Header.Get("X-GitHub-Event"), guid: r.Header.Get("X-GitHub-Delivery")}
+	delivery, err := github.ParseWebhook(r.Header, body, []string{secret})
+	if err != nil {
+		w.t.Errorf("webhook that our handler refuses: %v", err)
+		return
+	}
+	message, ignored, err := github.ParseEvent(r.Header.Get("X-GitHub-Event"), delivery.Body)
+	if err != nil || message == nil && ignored == "" {
+		w.t.Errorf("webhook that our parser refuses: %v\n%s", err, body)
+	}
+	got := received{message: message, event: r.Header.Get("X-GitHub-Event"), guid: r.Header.Get("X-GitHub-Delivery")}
 	if err := json.Unmarshal(body, &got.payload); err != nil {
 		w.t.Error(err)
 	}
@@ -232,6 +238,11 @@ func TestContribution(t *testing.T) {
 		if got := at(opened[0].payload, path); got != want {
 			t.Errorf("%s = %v, want %v", path, got, want)
 		}
+	}
+
+	if m := opened[0].message; m == nil || m.PR != 1 || m.Commit != first || m.ProjectURL != w.URL+"/example/hello" ||
+		m.SourceProjectURL != w.URL+"/bob/hello" || m.Installation != w.Installations()[0].ID {
+		t.Errorf("our parser reads %+v", m)
 	}
 
 	second := w.commit(dir, "salut\n")
