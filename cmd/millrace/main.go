@@ -22,6 +22,7 @@ func commands() []command {
 	return []command{
 		{"config", "check a package config, expand aliases", configCommand},
 		{"event", "show what a message from outside is understood to say", eventCommand},
+		{"prepare-sources", "make spec file and sources out of an upstream repository", prepareSourcesCommand},
 		{"rpm", "compare versions as rpm does", rpmCommand},
 		{"spec", "change the version or the changelog of a spec file", specCommand},
 	}
