@@ -349,6 +349,18 @@ func TestCommitAndPush(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Remove(filepath.Join(repo.Dir(), "README")); err != nil {
+		t.Fatal(err)
+	}
+	if err := repo.Add(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if sha, err = repo.Commit(ctx, "Remove a file", ann); err != nil {
+		t.Fatal(err)
+	}
+	if changes, err := repo.Changes(ctx, "HEAD^", "HEAD"); err != nil || !gocmp.Equal(changes, []Change{{"D", "README"}}) {
+		t.Errorf("Changes = %v, %v", changes, err)
+	}
 	for _, opts := range []PushOptions{{}, {}, {Expect: sha}} {
 		if err := repo.Push(ctx, remote, "HEAD", "refs/heads/update", opts); err != nil {
 			t.Fatal(err)
@@ -422,6 +434,68 @@ func TestSealedAgainstItsOwnWorkTree(t *testing.T) {
 	if err := repo.Checkout(ctx, "refs/remotes/origin/main"); !errors.Is(err, ErrTampered) {
 		t.Errorf("Checkout through a symbolic link = %v, want ErrTampered", err)
 	}
+}
+
+// A directory that upstream says is a submodule, and in which an action made a
+// repository whose configuration runs commands.
+func TestSealedAgainstNestedRepositories(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	link := u.git("-C", u.dir, "rev-parse", "HEAD")
+	u.git("-C", u.dir, "update-index", "--add", "--cacheinfo", "160000,"+link+",sub")
+	u.git("-C", u.dir, "commit", "-q", "-m", "Add a submodule")
+	repo, ctx, proof := u.clone(&Git{}), t.Context(), filepath.Join(t.TempDir(), "ran")
+	if err := repo.CheckoutBranch(ctx, "work", "refs/remotes/origin/main"); err != nil {
+		t.Fatal(err)
+	}
+	sub := filepath.Join(repo.Dir(), "sub")
+	u.git("clone", "-q", u.dir, sub)
+	u.git("-C", sub, "checkout", "-q", link) // not obviously another commit, so git has to look closer
+	for name, text := range map[string]string{"evil": "#!/bin/sh\ntouch " + proof + "\ncat\n", ".gitattributes": "* filter=x\n"} {
+		if err := os.WriteFile(filepath.Join(sub, name), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"filter.x.clean", "filter.x.smudge", "core.fsmonitor"} {
+		u.git("-C", sub, "config", name, filepath.Join(sub, "evil"))
+	}
+	if err := os.WriteFile(filepath.Join(sub, "README"), []byte("HELLO\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(repo.Dir(), "new"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ran := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if os.Remove(proof) == nil {
+			t.Errorf("%s ran a command of a nested repository", what)
+		}
+	}
+	_, err := repo.Dirty(ctx)
+	ran("Dirty", err)
+	ran("Add", repo.Add(ctx))
+	if err := repo.Add(ctx, "sub"); !errors.Is(err, ErrBadName) {
+		t.Errorf("Add of a submodule = %v, want ErrBadName", err)
+	}
+	ran("Add of a submodule", nil)
+	_, err = repo.Commit(ctx, "x", ann)
+	ran("Commit", err)
+	changes, err := repo.Changes(ctx, "HEAD^", "HEAD")
+	if diff := gocmp.Diff([]Change{{"A", "new"}}, changes); diff != "" {
+		t.Errorf("committed (-want +got):\n%s", diff)
+	}
+	ran("Changes", err)
+	_, err = repo.Describe(ctx, DescribeOptions{Rev: "HEAD", Tags: true})
+	if !errors.Is(err, ErrNotFound) {
+		t.Errorf("Describe = %v", err)
+	}
+	ran("Merge", repo.Merge(ctx, "refs/remotes/origin/main", "m", ann))
+	ran("Reset", repo.Reset(ctx, "HEAD^"))
+	ran("Checkout", repo.Checkout(ctx, "HEAD^"))
+	ran("CheckoutBranch", repo.CheckoutBranch(ctx, "again", "refs/remotes/origin/main"))
 }
 
 func TestAuthorization(t *testing.T) {

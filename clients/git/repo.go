@@ -210,24 +210,51 @@ func (r *Repo) Dirty(ctx context.Context) ([]Change, error) {
 }
 
 // Add puts paths into the next commit, removed ones and ignored ones too; all
-// changes without any path.
+// changes without any path. Submodules stay as they are: to look for changes
+// in one, git would run what its configuration says.
 func (r *Repo) Add(ctx context.Context, paths ...string) error {
-	args := []string{"add", "--all"}
+	args := []string{"add", "--all", "--pathspec-from-file=-", "--pathspec-file-nul"}
 	if len(paths) > 0 {
 		args = append(args, "--force")
+		if err := r.refuseSubmodules(ctx, paths); err != nil {
+			return err
+		}
+	} else {
+		changes, err := r.Dirty(ctx)
+		if err != nil {
+			return err
+		}
+		for _, c := range changes {
+			if !strings.HasSuffix(c.Path, "/") { // or it is a repository that nobody knows
+				paths = append(paths, c.Path)
+			}
+		}
+		if len(paths) == 0 {
+			return nil
+		}
 	}
-	args = append(args, "--")
+	if _, err := r.run(ctx, command{args: args, stdin: strings.NewReader(strings.Join(paths, "\x00"))}); err != nil {
+		return fmt.Errorf("adding files: %w", err)
+	}
+	return nil
+}
+
+func (r *Repo) refuseSubmodules(ctx context.Context, paths []string) error {
+	args := []string{"ls-files", "--stage", "-z", "--"}
 	for _, path := range paths {
 		if err := CheckPath(path); err != nil {
 			return err
 		}
 		args = append(args, path)
 	}
-	if len(paths) == 0 {
-		args = append(args, ".")
-	}
-	if _, err := r.read(ctx, args...); err != nil {
+	out, err := r.read(ctx, args...)
+	if err != nil {
 		return fmt.Errorf("adding files: %w", err)
+	}
+	for entry := range strings.SplitSeq(string(out), "\x00") {
+		if _, path, _ := strings.Cut(entry, "\t"); strings.HasPrefix(entry, "160000 ") {
+			return bad("path of a submodule", path)
+		}
 	}
 	return nil
 }

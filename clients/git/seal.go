@@ -48,8 +48,8 @@ func (o *objects) seal() error {
 	if err != nil {
 		return fmt.Errorf("looking at a repository: %w", err)
 	}
-	for _, name := range []string{"config.worktree", "commondir", "hooks", "worktrees", "modules",
-		"info/attributes", "info/grafts", "objects/info/alternates", "objects/info/http-alternates"} {
+	for _, name := range []string{"config.worktree", "commondir", "hooks", "info/attributes", "info/grafts",
+		"objects/info/alternates", "objects/info/http-alternates"} {
 		if err := os.RemoveAll(filepath.Join(o.gitDir, name)); err != nil {
 			return fmt.Errorf("cleaning a repository: %w", err)
 		}

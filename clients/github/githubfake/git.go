@@ -389,6 +389,7 @@ func (f *Fake) pushed(ctx context.Context, fullName, login string, u update) err
 		return f.save(r)
 	}
 	for _, base := range f.repos {
+		changed := false
 		for _, p := range base.Pulls {
 			if p.State != "open" {
 				continue
@@ -397,12 +398,13 @@ func (f *Fake) pushed(ctx context.Context, fullName, login string, u update) err
 				if err := f.synchronize(ctx, base, p, login, u.after); err != nil {
 					return err
 				}
+				changed = true
 			}
 			if base == r && p.BaseBranch == branch {
 				f.basePushed(ctx, r, p, login, u.after)
 			}
 		}
-		if base != r {
+		if changed && base != r {
 			if err := f.save(base); err != nil {
 				return err
 			}
