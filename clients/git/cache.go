@@ -16,7 +16,9 @@ import (
 )
 
 // Cache keeps a bare mirror of each repository it was asked for, so that the
-// next work tree needs only what is new. Several processes may share Dir.
+// next work tree needs only what is new. Several processes may share Dir. A
+// mirror asks nobody for a password: that one may still read the remote is
+// proved by a Fetch before the Clone.
 type Cache struct {
 	Git *Git
 	Dir string // absolute; made if missing

@@ -150,6 +150,38 @@ func TestTagsAndReleases(t *testing.T) {
 	}
 }
 
+// Names that mean something in an address.
+func TestOddRefs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, githubfake.Config{})
+	ctx, c, odd := t.Context(), w.Client, "fix-#12/a%2fb&c+ü"
+	sha, err := w.Commit(ctx, "example/hello", githubfake.Change{Branch: odd, Files: map[string]string{"a#b/c%41 d": "x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.PublishRelease(ctx, "example/hello", githubfake.NewRelease{Tag: odd, Target: odd}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.BranchSHA(ctx, hello, odd); got != sha || err != nil {
+		t.Errorf("BranchSHA = %s, %v", got, err)
+	}
+	if got, err := c.TagSHA(ctx, hello, odd); got != sha || err != nil {
+		t.Errorf("TagSHA = %s, %v", got, err)
+	}
+	if text, err := c.File(ctx, hello, odd, "a#b/c%41 d", 9); string(text) != "x" || err != nil {
+		t.Errorf("File = %q, %v", text, err)
+	}
+	if all, _, err := c.Tree(ctx, hello, odd, false); len(all) != 4 || err != nil {
+		t.Errorf("Tree = %v, %v", all, err)
+	}
+	if r, err := c.Release(ctx, hello, odd); r.Tag != odd || err != nil {
+		t.Errorf("Release = %+v, %v", r, err)
+	}
+	if all, err := c.CheckRuns(ctx, hello, odd, ""); len(all) != 0 || err != nil {
+		t.Errorf("CheckRuns = %v, %v", all, err)
+	}
+}
+
 func TestPullRequest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, githubfake.Config{})

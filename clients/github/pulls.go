@@ -2,6 +2,7 @@ package github
 
 import (
 	"context"
+	"net/url"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -153,7 +154,7 @@ func (c *Client) CommentCommit(ctx context.Context, repo Repo, sha, body string)
 		return "", err
 	}
 	made, err := call(ctx, c, "commits.comment", repo, func(ctx context.Context, g *gh.Client) (*gh.RepositoryComment, *gh.Response, error) {
-		return g.Repositories.CreateComment(ctx, repo.Owner, repo.Name, sha, gh.CreateCommitCommentRequest{Body: cut(body, maxComment)})
+		return g.Repositories.CreateComment(ctx, repo.Owner, repo.Name, url.PathEscape(sha), gh.CreateCommitCommentRequest{Body: cut(body, maxComment)})
 	})
 	return made.GetHTMLURL(), err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"path"
 	"strings"
 	"time"
@@ -114,7 +115,7 @@ func (c *Client) Tree(ctx context.Context, repo Repo, ref string, recursive bool
 		return nil, false, err
 	}
 	tree, err := call(ctx, c, "trees.get", repo, func(ctx context.Context, g *gh.Client) (*gh.Tree, *gh.Response, error) {
-		return g.Git.GetTree(ctx, repo.Owner, repo.Name, ref, recursive)
+		return g.Git.GetTree(ctx, repo.Owner, repo.Name, url.PathEscape(ref), recursive)
 	})
 	if err != nil {
 		return nil, false, err
@@ -216,7 +217,7 @@ func (c *Client) Release(ctx context.Context, repo Repo, tag string) (Release, e
 		return Release{}, err
 	}
 	r, err := call(ctx, c, "releases.get", repo, func(ctx context.Context, g *gh.Client) (*gh.RepositoryRelease, *gh.Response, error) {
-		return g.Repositories.GetReleaseByTag(ctx, repo.Owner, repo.Name, tag)
+		return g.Repositories.GetReleaseByTag(ctx, repo.Owner, repo.Name, url.PathEscape(tag))
 	})
 	return releaseOf(r), err
 }
