@@ -168,6 +168,11 @@ func (e *Engine) work(ctx context.Context, kind models.StepKind) error {
 	if carrier == nil {
 		return e.settle(ctx, w, Outcome{}, broken(nil, "This service does not carry out steps of the kind %s.", kind))
 	}
+	if _, here := carrier.(local); here {
+		if err := e.start(ctx, w); err != nil {
+			return err
+		}
+	}
 	held, release := e.hold(ctx, group)
 	outcome, err := carrier.Submit(held, w)
 	release()
@@ -178,6 +183,22 @@ func (e *Engine) work(ctx context.Context, kind models.StepKind) error {
 		return e.giveBack(ctx, group)
 	}
 	return e.settle(context.WithoutCancel(ctx), w, outcome, err)
+}
+
+// start shows that the runs of a claimed group are being carried out.
+func (e *Engine) start(ctx context.Context, w *Work) error {
+	return e.change(ctx, w.Group.PipelineID, func(_ *store.Tx, g *models.Graph) error {
+		group := g.Groups[w.Group.ID]
+		if group == nil || group.Epoch != w.Group.Epoch || group.Phase != models.PhaseWorking {
+			return nil // lost already; the lease will tell
+		}
+		for _, run := range group.Members {
+			if err := g.SetRun(run, models.Running, "", store.Now()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // hold renews the lease of a group until release is called. The context it

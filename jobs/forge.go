@@ -48,8 +48,8 @@ type PullRequest struct {
 	Author    string
 }
 
-// forge returns the forge of a project.
-func (r *Runner) forge(p *models.Project) (Forge, error) {
+// Forge returns the forge of a project.
+func (r *Runner) Forge(p *models.Project) (Forge, error) {
 	f := r.Forges[p.Forge]
 	if f == nil {
 		return nil, broken(nil, "This service does not know the forge %s.", p.Forge)

@@ -25,6 +25,10 @@ type Kind interface {
 	Cancel(ctx context.Context, w *Work) error
 }
 
+// local is a kind whose work begins when a worker claims it; the others' runs
+// begin when their service says so.
+type local interface{ startsAtOnce() }
+
 // Work is a group with all that carrying it out needs to know, as it was read
 // outside any transaction.
 type Work struct {

@@ -13,7 +13,7 @@ import (
 // handlePullRequest reads the package config at the head of the pull request,
 // plans, and lets the pipelines take the place of those of older pushes.
 func (r *Runner) handlePullRequest(ctx context.Context, e *models.Event, m *models.Message) error {
-	forge, err := r.forge(e.Project)
+	forge, err := r.Forge(e.Project)
 	if err != nil {
 		return err
 	}

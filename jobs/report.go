@@ -65,7 +65,7 @@ func (r *Runner) tell(ctx context.Context, report *models.Report) error {
 	if err != nil {
 		return err
 	}
-	forge, err := r.forge(project)
+	forge, err := r.Forge(project)
 	if err == nil {
 		err = r.send(ctx, forge, project, report)
 	}

@@ -15,8 +15,8 @@ import (
 // step.
 type SRPMInCopr struct {
 	*Copr
-	Script func(w *Work) (string, error) // what Copr runs
-	Deps   []string                      // packages that the script needs
+	Script func(ctx context.Context, w *Work) (string, error) // what Copr runs
+	Deps   []string                                           // packages that the script needs
 }
 
 // Submit is part of Kind.
@@ -66,7 +66,7 @@ func (k *SRPMInCopr) submit(ctx context.Context, w *Work, at place, host *models
 	if err := k.prepare(ctx, at, w, view, have); err != nil {
 		return copr.Build{}, err
 	}
-	script, err := k.Script(w)
+	script, err := k.Script(ctx, w)
 	if err != nil {
 		return copr.Build{}, err
 	}
@@ -77,7 +77,7 @@ func (k *SRPMInCopr) submit(ctx context.Context, w *Work, at place, host *models
 	build, err := k.Client.SubmitCustom(ctx, copr.CustomBuild{
 		BuildOptions: k.buildOptions(at, w, view, have), Script: script,
 		ScriptChroot: newest(releases.Chroots("fedora-latest-stable")),
-		BuildDeps:    append(append([]string{}, k.Deps...), view.SRPMBuildDeps...), ResultDir: "results",
+		BuildDeps:    append(append([]string{}, k.Deps...), view.SRPMBuildDeps...),
 	})
 	if err != nil {
 		return build, k.submitRefused(ctx, at, w.Pipeline.Project, err)

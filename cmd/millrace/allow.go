@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os/user"
+	"strings"
+
+	"millrace/models"
+	"millrace/models/store"
+)
+
+// allowCommand reads and writes the allowlist.
+func allowCommand(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("allow", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprint(stderr, "Usage: millrace allow [--config FILE] [--deny | --remove] [--reason TEXT] FORGE/NAMESPACE[/NAME]...\n"+
+			"       millrace allow [--config FILE] --list\n\n"+
+			"Lets the projects of a namespace, or one project, use the service; or denies it.\n"+
+			"With one word after the forge that is a namespace; `--project` makes the last word a name.\n")
+		flags.PrintDefaults()
+	}
+	file := configFlag(flags)
+	deny := flags.Bool("deny", false, "deny instead; a denial counts before all else")
+	remove := flags.Bool("remove", false, "take the entry off the list")
+	listThem := flags.Bool("list", false, "print the list")
+	project := flags.Bool("project", false, "the last word of each path is the name of a project")
+	reason := flags.String("reason", "", "why, for those who are concerned")
+	paths, err := parseInterspersed(flags, args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case (len(paths) == 0) != *listThem || (*deny && *remove):
+		fmt.Fprintln(stderr, "millrace allow: give paths or --list, and at most one of --deny and --remove; --help explains")
+		return 2
+	}
+	s, err := loadSettings(*file)
+	if err != nil {
+		return complain(stderr, "allow", err)
+	}
+	ctx := context.Background()
+	db, err := store.Open(ctx, s.Database)
+	if err != nil {
+		return complain(stderr, "allow", err)
+	}
+	defer db.Close()
+	if db.Embedded() {
+		if err := migrateStore(ctx, db); err != nil {
+			return complain(stderr, "allow", err)
+		}
+	}
+	if *listThem {
+		err = listAllowances(ctx, db, stdout)
+	} else {
+		err = changeAllowances(ctx, db, paths, *project, *deny, *remove, *reason, stdout)
+	}
+	if err != nil {
+		return complain(stderr, "allow", err)
+	}
+	return 0
+}
+
+func listAllowances(ctx context.Context, db *store.Store, w io.Writer) error {
+	entries, err := db.AllAllowances(ctx)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		fmt.Fprintf(w, "%-8s %s  by %s on %s", e.State, e.Path(), e.Actor, e.UpdatedAt.UTC().Format("2006-01-02"))
+		if e.Reason != "" {
+			fmt.Fprintf(w, ": %s", e.Reason)
+		}
+		fmt.Fprintln(w)
+	}
+	if len(entries) == 0 {
+		fmt.Fprintln(w, "the allowlist is empty")
+	}
+	return nil
+}
+
+func changeAllowances(ctx context.Context, db *store.Store, paths []string, project, deny, remove bool, reason string, w io.Writer) error {
+	actor := "command line"
+	if u, err := user.Current(); err == nil {
+		actor = u.Username
+	}
+	return db.InTx(ctx, func(tx *store.Tx) error {
+		for _, path := range paths {
+			a, err := parseAllowance(path, project)
+			if err != nil {
+				return err
+			}
+			a.State, a.Reason, a.Actor = models.AllowedState, reason, actor
+			if deny {
+				a.State = models.DeniedState
+			}
+			if remove {
+				if err := tx.RemoveAllowance(ctx, a); err != nil {
+					return err
+				}
+				fmt.Fprintf(w, "removed %s\n", a.Path())
+				continue
+			}
+			if err := tx.SetAllowance(ctx, a); err != nil {
+				return err
+			}
+			fmt.Fprintf(w, "%s %s\n", a.State, a.Path())
+		}
+		return nil
+	})
+}
+
+// parseAllowance reads forge/namespace, or forge/namespace/name with project.
+// Addresses of web pages will do too.
+func parseAllowance(path string, project bool) (*models.Allowance, error) {
+	_, bare, isURL := strings.Cut(path, "://")
+	if !isURL {
+		bare = path
+	}
+	forge, rest, ok := strings.Cut(strings.Trim(bare, "/"), "/")
+	if !ok || rest == "" || strings.Contains(rest, "//") || strings.ContainsAny(path, " \t\n") {
+		return nil, fmt.Errorf("%q: want FORGE/NAMESPACE or, with --project, FORGE/NAMESPACE/NAME, such as github.com/packit", path)
+	}
+	a := &models.Allowance{Forge: strings.ToLower(forge), Namespace: rest}
+	if project {
+		i := strings.LastIndex(rest, "/")
+		if i < 0 {
+			return nil, fmt.Errorf("%q: with --project there must be a name after the namespace", path)
+		}
+		a.Namespace, a.Name = rest[:i], rest[i+1:]
+	}
+	return a, nil
+}

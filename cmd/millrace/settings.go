@@ -1,0 +1,363 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+
+	"millrace/clients/copr"
+	"millrace/models"
+)
+
+// settings are what an operator chooses: from one file, overruled by the
+// environment. They are read once, and all that is wrong with them is said at
+// once.
+type settings struct {
+	Listen     string
+	Base       string
+	Database   string
+	DataDir    string
+	Deployment string
+	Prefix     string
+	AllowAll   bool
+	LogLevel   string
+
+	GitHub struct {
+		Host           string
+		APIURL         string
+		AppID          int64
+		PrivateKey     string
+		Token          string
+		WebhookSecrets []string
+	}
+	Copr struct {
+		URL, Login, Token, Owner string
+		SRPM                     string
+		KeepDays                 int
+		Deps                     []string
+	}
+	TestingFarm struct {
+		URL, Token, Ranch, WebhookToken string
+		InternalProjects                []string
+	}
+	Bodhi struct{ URL string }
+	Bus   struct {
+		URL, CA, Certificate, Key, Queue string
+		Topics                           []string
+		Tokens                           []string
+	}
+	Workers struct {
+		Intake, Work, Poll, Report, Logs int
+		Lease, Sweep, Poll1, PollMax     time.Duration
+		Retry, RetryMax, Shutdown        time.Duration
+		Tries                            int
+		Limits                           map[models.StepKind]int
+	}
+	AllowUnsandboxed bool
+	Retention        struct{ Logs, Deliveries, Events time.Duration }
+	LogLimit         int
+}
+
+// setting is one of them: its key in the file, and what it is for.
+type setting struct {
+	key    string
+	doc    string
+	value  any // pointer to the field
+	secret bool
+}
+
+// all lists the settings in the order in which people read about them.
+func (s *settings) all() []setting {
+	return []setting{
+		{key: "listen", doc: "address to listen on", value: &s.Listen},
+		{key: "base_url", doc: "address under which browsers and services reach this one, without a trailing slash", value: &s.Base},
+		{key: "database", doc: "postgres:// address, or path of an SQLite file that only this process uses", value: &s.Database},
+		{key: "data_dir", doc: "directory for git mirrors and source RPMs", value: &s.DataDir},
+		{key: "deployment", doc: "what packit_instances calls this deployment: prod, stg or dev", value: &s.Deployment},
+		{key: "comment_prefix", doc: "what commands in comments begin with", value: &s.Prefix},
+		{key: "allow_all", doc: "serve projects that are not on the allowlist", value: &s.AllowAll},
+		{key: "log_level", doc: "debug, info, warn or error", value: &s.LogLevel},
+		{key: "log_limit", doc: "bytes that are kept of each log", value: &s.LogLimit},
+		{key: "allow_unsandboxed", doc: "run the commands of package configs without a sandbox where there is none; only for trusted projects", value: &s.AllowUnsandboxed},
+
+		{key: "github.host", doc: "host of the web pages of GitHub", value: &s.GitHub.Host},
+		{key: "github.api_url", doc: "address of its API; empty: that of github.com", value: &s.GitHub.APIURL},
+		{key: "github.app_id", doc: "id of our GitHub App", value: &s.GitHub.AppID},
+		{key: "github.private_key", doc: "the App's private key, PEM; @FILE reads it from a file", value: &s.GitHub.PrivateKey, secret: true},
+		{key: "github.token", doc: "personal token, instead of an App: only commit statuses then", value: &s.GitHub.Token, secret: true},
+		{key: "github.webhook_secrets", doc: "secrets that webhooks may be signed with, several while one is changed", value: &s.GitHub.WebhookSecrets, secret: true},
+
+		{key: "copr.url", doc: "address of Copr", value: &s.Copr.URL},
+		{key: "copr.login", doc: "login of the API", value: &s.Copr.Login, secret: true},
+		{key: "copr.token", doc: "token of the API", value: &s.Copr.Token, secret: true},
+		{key: "copr.owner", doc: "our user there, who owns the projects", value: &s.Copr.Owner},
+		{key: "copr.srpm", doc: "where source RPMs are made: copr or local", value: &s.Copr.SRPM},
+		{key: "copr.srpm_deps", doc: "packages that making source RPMs in Copr needs", value: &s.Copr.Deps},
+		{key: "copr.keep_days", doc: "days after which projects without preserve_project are deleted", value: &s.Copr.KeepDays},
+
+		{key: "testing_farm.url", doc: "address of Testing Farm's API, with the version", value: &s.TestingFarm.URL},
+		{key: "testing_farm.token", doc: "token of the API", value: &s.TestingFarm.Token, secret: true},
+		{key: "testing_farm.ranch", doc: "ranch of tests that do not ask for the internal one", value: &s.TestingFarm.Ranch},
+		{key: "testing_farm.webhook_token", doc: "what Testing Farm shows us to prove that a note is its own", value: &s.TestingFarm.WebhookToken, secret: true},
+		{key: "testing_farm.internal_projects", doc: "projects (forge/namespace/name) that may use the internal ranch", value: &s.TestingFarm.InternalProjects},
+
+		{key: "bodhi.url", doc: "address of Bodhi, for the list of releases", value: &s.Bodhi.URL},
+
+		{key: "bus.url", doc: "amqps:// address of the message bus; empty: not connected, runs are polled", value: &s.Bus.URL},
+		{key: "bus.ca", doc: "file with the broker's certificate authority", value: &s.Bus.CA},
+		{key: "bus.certificate", doc: "file with our client certificate", value: &s.Bus.Certificate},
+		{key: "bus.key", doc: "file with its key", value: &s.Bus.Key},
+		{key: "bus.queue", doc: "name of our durable queue; empty: a queue that ends with the connection", value: &s.Bus.Queue},
+		{key: "bus.topics", doc: "topics to listen to", value: &s.Bus.Topics},
+		{key: "bus.tokens", doc: "tokens with which messages may be posted to /hooks/bus", value: &s.Bus.Tokens, secret: true},
+
+		{key: "workers.intake", doc: "deliveries handled at once by one process", value: &s.Workers.Intake},
+		{key: "workers.work", doc: "groups carried out at once by one process", value: &s.Workers.Work},
+		{key: "workers.poll", doc: "services asked at once by one process", value: &s.Workers.Poll},
+		{key: "workers.report", doc: "reports sent at once by one process", value: &s.Workers.Report},
+		{key: "workers.logs", doc: "logs fetched at once by one process", value: &s.Workers.Logs},
+		{key: "workers.lease", doc: "after this time without a sign of life a worker is taken for dead", value: &s.Workers.Lease},
+		{key: "workers.sweep", doc: "between two looks for what was lost or is due", value: &s.Workers.Sweep},
+		{key: "workers.first_poll", doc: "before a submitted run is asked about first; later ones wait longer", value: &s.Workers.Poll1},
+		{key: "workers.longest_poll", doc: "between two questions at most", value: &s.Workers.PollMax},
+		{key: "workers.first_retry", doc: "before the first retry; each further one waits twice as long", value: &s.Workers.Retry},
+		{key: "workers.longest_retry", doc: "between two retries at most", value: &s.Workers.RetryMax},
+		{key: "workers.tries", doc: "tries before a run ends in error", value: &s.Workers.Tries},
+		{key: "workers.shutdown", doc: "time that running jobs get before they give their work back", value: &s.Workers.Shutdown},
+		{key: "workers.limits", doc: "groups of a kind carried out at once by all processes, as kind=number", value: &s.Workers.Limits},
+
+		{key: "retention.logs", doc: "how long logs are kept", value: &s.Retention.Logs},
+		{key: "retention.deliveries", doc: "how long the bodies of deliveries are kept", value: &s.Retention.Deliveries},
+		{key: "retention.events", doc: "how long events without pipelines are kept", value: &s.Retention.Events},
+	}
+}
+
+// defaults suit Fedora.
+func defaults() *settings {
+	s := new(settings)
+	s.Listen, s.Base, s.Database, s.DataDir = "127.0.0.1:8080", "http://127.0.0.1:8080", "millrace.db", "data"
+	s.Deployment, s.Prefix, s.LogLevel, s.LogLimit = "prod", "/packit", "info", 8<<20
+	s.GitHub.Host = "github.com"
+	s.Copr.URL, s.Copr.Owner, s.Copr.SRPM, s.Copr.KeepDays = copr.DefaultURL, "packit", "copr", 60
+	s.Copr.Deps = []string{"git-core", "rpm-build", "curl"}
+	s.TestingFarm.URL, s.TestingFarm.Ranch = "https://api.dev.testing-farm.io/v0.1", "public"
+	s.Bodhi.URL = "https://bodhi.fedoraproject.org"
+	s.Bus.Topics = []string{"org.fedoraproject.prod.copr.build.start", "org.fedoraproject.prod.copr.build.end"}
+	w := &s.Workers
+	w.Intake, w.Work, w.Poll, w.Report, w.Logs = 16, 64, 16, 8, 4
+	w.Lease, w.Sweep, w.Poll1, w.PollMax = 30*time.Second, time.Second, 30*time.Second, 10*time.Minute
+	w.Retry, w.RetryMax, w.Shutdown, w.Tries = 30*time.Second, 30*time.Minute, 30*time.Second, 8
+	w.Limits = map[models.StepKind]int{models.SRPMStep: 8}
+	const day = 24 * time.Hour
+	s.Retention.Logs, s.Retention.Deliveries, s.Retention.Events = 90*day, 14*day, 90*day
+	return s
+}
+
+// readSettings reads the file, if there is one, and the environment over it.
+// The error joins all that is wrong.
+func readSettings(file string, getenv func(string) (string, bool)) (*settings, error) {
+	s := defaults()
+	var problems []error
+	all := s.all()
+	if file != "" {
+		problems = append(problems, readFile(file, all)...)
+	}
+	for _, item := range all {
+		if text, ok := getenv(envName(item.key)); ok {
+			if err := item.set(text); err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", envName(item.key), err))
+			}
+		}
+	}
+	problems = append(problems, s.check()...)
+	return s, errors.Join(problems...)
+}
+
+// envName is the environment variable of a key: github.app_id is
+// MILLRACE_GITHUB_APP_ID.
+func envName(key string) string {
+	return "MILLRACE_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+}
+
+func readFile(file string, all []setting) []error {
+	var tree map[string]any
+	if _, err := toml.DecodeFile(file, &tree); err != nil {
+		if parse, ok := errors.AsType[toml.ParseError](err); ok {
+			return []error{fmt.Errorf("%s: %s", file, parse.ErrorWithPosition())}
+		}
+		return []error{fmt.Errorf("reading the settings: %w", err)}
+	}
+	flat := map[string]any{}
+	flatten("", tree, flat)
+	var problems []error
+	for key, value := range flat {
+		i := slices.IndexFunc(all, func(s setting) bool { return s.key == key })
+		if i < 0 {
+			problems = append(problems, fmt.Errorf("%s: there is no setting %q; `millrace settings` lists them", file, key))
+			continue
+		}
+		if err := all[i].set(textOf(value)); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %s: %w", file, key, err))
+		}
+	}
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return problems
+}
+
+// flatten makes github.app_id of a table in a table. The table of limits is a
+// value.
+func flatten(prefix string, tree, flat map[string]any) {
+	for key, value := range tree {
+		table, ok := value.(map[string]any)
+		if ok && prefix+key != "workers.limits" {
+			flatten(prefix+key+".", table, flat)
+			continue
+		}
+		flat[prefix+key] = value
+	}
+}
+
+// textOf is a TOML value as the environment would have it.
+func textOf(value any) string {
+	switch v := value.(type) {
+	case []any:
+		parts := make([]string, len(v))
+		for i, item := range v {
+			parts[i] = fmt.Sprint(item)
+		}
+		return strings.Join(parts, ",")
+	case map[string]any:
+		var parts []string
+		for key, item := range v {
+			parts = append(parts, fmt.Sprintf("%s=%v", key, item))
+		}
+		return strings.Join(parts, ",")
+	}
+	return fmt.Sprint(value)
+}
+
+func (s setting) set(text string) (err error) {
+	text = strings.TrimSpace(text)
+	switch v := s.value.(type) {
+	case *string:
+		*v, err = text, nil
+	case *bool:
+		*v, err = strconv.ParseBool(text)
+	case *int:
+		*v, err = strconv.Atoi(text)
+	case *int64:
+		*v, err = strconv.ParseInt(text, 10, 64)
+	case *time.Duration:
+		*v, err = parseDuration(text)
+	case *[]string:
+		*v = list(text)
+	case *map[models.StepKind]int:
+		*v, err = parseLimits(text)
+	default:
+		err = fmt.Errorf("a setting of type %T cannot be read", v)
+	}
+	if number, ok := errors.AsType[*strconv.NumError](err); ok {
+		return fmt.Errorf("%q is not what is wanted here (%s)", number.Num, number.Func)
+	}
+	return err
+}
+
+// parseDuration knows days too, as "90d".
+func parseDuration(text string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		n, err := strconv.Atoi(days)
+		if err != nil {
+			return 0, fmt.Errorf("%q is no time; write it like 30s, 10m or 90d", text)
+		}
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no time; write it like 30s, 10m or 90d", text)
+	}
+	return d, nil
+}
+
+func list(text string) []string {
+	var items []string
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}
+
+func parseLimits(text string) (map[models.StepKind]int, error) {
+	limits := map[models.StepKind]int{}
+	for _, item := range list(text) {
+		kind, number, ok := strings.Cut(item, "=")
+		n, err := strconv.Atoi(strings.TrimSpace(number))
+		if !ok || err != nil || n < 0 {
+			return nil, fmt.Errorf("%q is not a kind of step and a number, as srpm=4", item)
+		}
+		limits[models.StepKind(strings.TrimSpace(kind))] = n
+	}
+	return limits, nil
+}
+
+// check finds what is wrong with the settings together, and reads the key.
+func (s *settings) check() []error {
+	var problems []error
+	complain := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	web := func(key, value string) {
+		if u, err := url.Parse(value); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			complain("%s: %q is not an http or https address", key, value)
+		}
+	}
+	s.Base = strings.TrimSuffix(s.Base, "/")
+	web("base_url", s.Base)
+	for key, value := range map[string]string{
+		"copr.url": s.Copr.URL, "testing_farm.url": s.TestingFarm.URL, "bodhi.url": s.Bodhi.URL, "github.api_url": s.GitHub.APIURL,
+	} {
+		if value != "" {
+			web(key, value)
+		}
+	}
+	if !slices.Contains([]string{"prod", "stg", "dev"}, s.Deployment) {
+		complain("deployment: %q is none of prod, stg, dev", s.Deployment)
+	}
+	if s.Copr.SRPM != "copr" && s.Copr.SRPM != "local" {
+		complain("copr.srpm: %q is neither copr nor local", s.Copr.SRPM)
+	}
+	if s.GitHub.AppID != 0 && s.GitHub.PrivateKey == "" {
+		complain("github.private_key: the App with the id %d needs one", s.GitHub.AppID)
+	}
+	if file, ok := strings.CutPrefix(s.GitHub.PrivateKey, "@"); ok {
+		key, err := os.ReadFile(file)
+		if err != nil {
+			complain("github.private_key: %v", err)
+		}
+		s.GitHub.PrivateKey = string(key)
+	}
+	for key, value := range map[string]time.Duration{
+		"workers.lease": s.Workers.Lease, "workers.sweep": s.Workers.Sweep, "workers.first_poll": s.Workers.Poll1,
+		"workers.longest_poll": s.Workers.PollMax, "workers.first_retry": s.Workers.Retry, "workers.longest_retry": s.Workers.RetryMax,
+	} {
+		if value <= 0 {
+			complain("%s: must be longer than nothing", key)
+		}
+	}
+	for key, value := range map[string]int{
+		"workers.intake": s.Workers.Intake, "workers.work": s.Workers.Work, "workers.poll": s.Workers.Poll,
+		"workers.report": s.Workers.Report, "workers.logs": s.Workers.Logs, "workers.tries": s.Workers.Tries,
+	} {
+		if value <= 0 {
+			complain("%s: must be at least 1", key)
+		}
+	}
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return problems
+}
