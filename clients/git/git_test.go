@@ -228,6 +228,13 @@ func TestCloneStandsAlone(t *testing.T) {
 	if _, err := os.Stat(m.gitDir); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("Trim left the mirror: %v", err)
 	}
+	_, err = m.Clone(t.Context(), filepath.Join(t.TempDir(), "tree"))
+	if e, ok := errors.AsType[*Error](err); !ok || !e.Temporary() {
+		t.Errorf("cloning a mirror that was trimmed = %v, want a temporary error", err)
+	}
+	if err := m.Fetch(t.Context()); err != nil {
+		t.Errorf("fetching a mirror that was trimmed = %v", err)
+	}
 	if err := repo.Checkout(t.Context(), "refs/remotes/origin/main"); err != nil {
 		t.Fatal(err)
 	}
@@ -511,12 +518,36 @@ func TestAuthorization(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := m.RevParse(t.Context(), "main"); !errors.Is(err, ErrNotFound) {
+			t.Errorf("before a Fetch main is %v, want ErrNotFound", err)
+		}
 		if err := m.Fetch(t.Context()); !errors.Is(err, try.want) {
 			t.Errorf("Fetch with %q = %v, want %v", try.header, err, try.want)
 		}
 	}
 	if found := u.grep(cache.Dir, "Authorization"); found != "" {
 		t.Errorf("the secret was written to %s", found)
+	}
+}
+
+// Whoever can make a server redirect must not get what is meant for it.
+func TestSecretsAreNotRedirected(t *testing.T) {
+	t.Parallel()
+	var asked, leaked atomic.Bool
+	thief := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(true)
+		if r.Header.Get("Authorization") != "" {
+			leaked.Store(true)
+		}
+	}))
+	t.Cleanup(thief.Close)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, thief.URL+r.URL.RequestURI(), http.StatusFound)
+	}))
+	t.Cleanup(server.Close)
+	remote := Remote{URL: server.URL + "/x.git", Authorization: BasicAuth("x-access-token", "secret")}
+	if _, _, err := (&Git{}).LsRemote(t.Context(), remote); err == nil || asked.Load() || leaked.Load() {
+		t.Errorf("LsRemote = %v; asked %v, leaked %v", err, asked.Load(), leaked.Load())
 	}
 }
 

@@ -310,6 +310,16 @@ func TestCheckRuns(t *testing.T) {
 	if s := w.Statuses("example/hello", w.head); len(s) != 1 || !strings.HasSuffix(s[0].Description, "ü…") {
 		t.Errorf("statuses = %+v", s)
 	}
+
+	// A newer run of that name hides the older one, but not from us.
+	w.SetFaults(githubfake.Faults{})
+	run.ExternalID = "18"
+	if _, err := c.CreateCheckRun(ctx, hello, run); err != nil {
+		t.Fatal(err)
+	}
+	if found, ok, err := c.FindCheckRun(ctx, hello, w.head, run.Name, "17"); !ok || err != nil || found.ID != made.ID {
+		t.Errorf("FindCheckRun of a replaced run = %v %v, %v", found, ok, err)
+	}
 }
 
 func TestUserMayNotWriteChecks(t *testing.T) {
