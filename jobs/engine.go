@@ -47,7 +47,7 @@ type Timing struct {
 // DefaultTiming suits Fedora's services.
 var DefaultTiming = Timing{
 	Lease: 30 * time.Second, Sweep: time.Second,
-	Retry: 30 * time.Second, RetryMax: 30 * time.Minute, Tries: 8,
+	Retry: 30 * time.Second, RetryMax: 30 * time.Minute, Tries: 8, Doubt: 5 * time.Second,
 	Poll: 30 * time.Second, PollMax: 10 * time.Minute, GiveUp: 7 * 24 * time.Hour,
 }
 

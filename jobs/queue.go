@@ -167,3 +167,17 @@ func cached(args []any) []any {
 	}
 	return append([]any{pgx.QueryExecModeCacheStatement}, args...)
 }
+
+// Ping reports whether the queue's tables answer.
+func (q *Queue) Ping(ctx context.Context) error {
+	var err error
+	if q.sqlite != nil {
+		_, err = q.sqlite.QueueList(ctx, river.NewQueueListParams().First(1))
+	} else {
+		_, err = q.postgres.QueueList(ctx, river.NewQueueListParams().First(1))
+	}
+	if err != nil {
+		return fmt.Errorf("asking the job queue: %w", err)
+	}
+	return nil
+}

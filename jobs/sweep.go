@@ -28,7 +28,7 @@ func (r *Runner) Sweep(ctx context.Context) {
 // the embedded database, where no other process can be alive.
 func (r *Runner) Recover(ctx context.Context) error {
 	return r.Store.InTx(ctx, func(tx *store.Tx) error {
-		n, err := tx.RecoverLapsed(ctx, true)
+		n, err := tx.RecoverAll(ctx, store.Now().Add(r.Timing.Doubt))
 		if err != nil {
 			return err
 		}
@@ -41,7 +41,7 @@ func (r *Runner) Recover(ctx context.Context) error {
 
 func (r *Runner) sweep(ctx context.Context) error {
 	return r.Store.InTx(ctx, func(tx *store.Tx) error {
-		lapsed, err := tx.RecoverLapsed(ctx, false)
+		lapsed, err := tx.RecoverLapsed(ctx)
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,7 @@ type settings struct {
 	Workers struct {
 		Intake, Work, Poll, Report, Logs int
 		Lease, Sweep, Poll1, PollMax     time.Duration
-		Retry, RetryMax, Shutdown        time.Duration
+		Retry, RetryMax, Shutdown, Doubt time.Duration
 		Tries                            int
 		Limits                           map[models.StepKind]int
 	}
@@ -130,6 +130,7 @@ func (s *settings) all() []setting {
 		{key: "workers.first_retry", doc: "before the first retry; each further one waits twice as long", value: &s.Workers.Retry},
 		{key: "workers.longest_retry", doc: "between two retries at most", value: &s.Workers.RetryMax},
 		{key: "workers.tries", doc: "tries before a run ends in error", value: &s.Workers.Tries},
+		{key: "workers.doubt", doc: "time after a crash until a request that was on its way then has arrived or never will", value: &s.Workers.Doubt},
 		{key: "workers.shutdown", doc: "time that running jobs get before they give their work back", value: &s.Workers.Shutdown},
 		{key: "workers.limits", doc: "groups of a kind carried out at once by all processes, as kind=number", value: &s.Workers.Limits},
 
@@ -153,7 +154,7 @@ func defaults() *settings {
 	w := &s.Workers
 	w.Intake, w.Work, w.Poll, w.Report, w.Logs = 16, 64, 16, 8, 4
 	w.Lease, w.Sweep, w.Poll1, w.PollMax = 30*time.Second, time.Second, 30*time.Second, 10*time.Minute
-	w.Retry, w.RetryMax, w.Shutdown, w.Tries = 30*time.Second, 30*time.Minute, 30*time.Second, 8
+	w.Retry, w.RetryMax, w.Shutdown, w.Tries, w.Doubt = 30*time.Second, 30*time.Minute, 30*time.Second, 8, 5*time.Second
 	w.Limits = map[models.StepKind]int{models.SRPMStep: 8}
 	const day = 24 * time.Hour
 	s.Retention.Logs, s.Retention.Deliveries, s.Retention.Events = 90*day, 14*day, 90*day

@@ -104,21 +104,30 @@ func (tx *Tx) NextRank(ctx context.Context, kind models.StepKind, projectID int6
 	return max(row.First, row.Own+1), nil
 }
 
-// RecoverLapsed queues groups again whose worker did not renew its lease, under
-// their old epoch: the next claim counts it up, and the old worker can settle
-// nothing. With all it takes every group that is being worked on, which is right
-// only at the start of the one process of an embedded database.
-func (tx *Tx) RecoverLapsed(ctx context.Context, all bool) (int64, error) {
+// RecoverLapsed queues groups again whose worker did not renew its lease: the
+// next claim has a new epoch, and the old worker can settle nothing.
+func (tx *Tx) RecoverLapsed(ctx context.Context) (int64, error) {
+	return tx.recover(ctx, time.Time{}, "lease_until < ?", Now())
+}
+
+// RecoverAll queues every group again that is being worked on, to be claimed
+// from notBefore on. It is right only at the start of the one process of an
+// embedded database: nobody else can be alive.
+func (tx *Tx) RecoverAll(ctx context.Context, notBefore time.Time) (int64, error) {
+	return tx.recover(ctx, notBefore, "1 = 1")
+}
+
+func (tx *Tx) recover(ctx context.Context, notBefore time.Time, which string, args ...any) (int64, error) {
 	q := tx.db.NewUpdate().Model((*models.RunGroup)(nil)).
 		Set("phase = ?", models.PhaseQueued).Set("worker = ''").Set("lease_until = NULL").Set("hinted_at = NULL").
 		Set("epoch = epoch + 1").Set("updated_at = ?", Now()).
-		Where("phase = 'working'")
-	if !all {
-		q = q.Where("lease_until < ?", Now())
+		Where("phase = 'working'").Where(which, args...)
+	if !notBefore.IsZero() {
+		q = q.Set("not_before = ?", notBefore)
 	}
 	res, err := q.Exec(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("recovering groups whose lease is over: %w", err)
+		return 0, fmt.Errorf("recovering groups that nobody works on: %w", err)
 	}
 	return res.RowsAffected()
 }

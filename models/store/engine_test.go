@@ -165,7 +165,7 @@ func TestLapsedLeaseIsTakenOver(t *testing.T) {
 			if err := tx.Renew(t.Context(), dead, -time.Minute); err != nil { // over already
 				return err
 			}
-			n, err := tx.RecoverLapsed(t.Context(), false)
+			n, err := tx.RecoverLapsed(t.Context())
 			if n != 1 {
 				t.Errorf("recovered %d, want 1", n)
 			}

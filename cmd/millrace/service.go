@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"millrace/clients/bodhi"
+	"millrace/clients/copr"
+	"millrace/clients/fedmsg"
+	"millrace/clients/git"
+	"millrace/clients/github"
+	"millrace/clients/httpx"
+	"millrace/clients/testingfarm"
+	"millrace/jobs"
+	"millrace/jobs/sandbox"
+	"millrace/jobs/sources"
+	"millrace/models"
+	"millrace/models/store"
+)
+
+// service is a process of Millrace, put together from its settings.
+type service struct {
+	settings *settings
+	log      *slog.Logger
+	store    *store.Store
+	runner   *jobs.Runner
+	bus      *fedmsg.Consumer // nil if there is none to listen to
+	tool     string           // SHA-256 of this program
+	observe  func(service, operation string, status int, err error, took time.Duration)
+}
+
+// identity signs what we commit and the changelog entries that we write.
+var identity = git.Identity{Name: "Millrace", Email: "millrace@localhost"}
+
+// openService opens the database, brings the embedded one up to date, and makes
+// the clients. capacity is what this process works on; zero: nothing.
+func openService(ctx context.Context, s *settings, log *slog.Logger, capacity jobs.Capacity,
+	observe func(service, operation string, status int, err error, took time.Duration)) (*service, error) {
+	db, err := store.Open(ctx, s.Database)
+	if err != nil {
+		return nil, err
+	}
+	v := &service{settings: s, log: log, store: db, observe: observe}
+	if err := v.prepare(ctx); err != nil {
+		db.Close()
+		return nil, err
+	}
+	if err := v.assemble(capacity); err != nil {
+		db.Close()
+		return nil, err
+	}
+	return v, nil
+}
+
+// prepare migrates the embedded database; that of PostgreSQL is migrated by
+// `millrace migrate`, and must be.
+func (v *service) prepare(ctx context.Context) error {
+	if v.store.Embedded() {
+		return migrateStore(ctx, v.store)
+	}
+	missing, err := v.store.MissingMigrations(ctx)
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("the database is not up to date (%d migrations are missing, the first is %s): run `millrace migrate`", len(missing), missing[0])
+	}
+	return nil
+}
+
+func migrateStore(ctx context.Context, s *store.Store) error {
+	if _, err := s.Migrate(ctx); err != nil {
+		return err
+	}
+	return jobs.Migrate(ctx, s)
+}
+
+func (v *service) assemble(capacity jobs.Capacity) error {
+	s := v.settings
+	data, err := filepath.Abs(s.DataDir)
+	if err != nil {
+		return fmt.Errorf("finding the data directory: %w", err)
+	}
+	if v.tool, err = ownHash(); err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	v.runner = &jobs.Runner{
+		Engine: &jobs.Engine{
+			Store: v.store, Log: v.log, Worker: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:6]), Base: s.Base,
+			Limits: s.Workers.Limits, LogLimit: s.LogLimit,
+			Timing: jobs.Timing{
+				Lease: s.Workers.Lease, Sweep: s.Workers.Sweep, Retry: s.Workers.Retry, RetryMax: s.Workers.RetryMax,
+				Tries: s.Workers.Tries, Poll: s.Workers.Poll1, PollMax: s.Workers.PollMax, GiveUp: jobs.DefaultTiming.GiveUp, Doubt: s.Workers.Doubt,
+			},
+		},
+		Forges:     map[string]jobs.Forge{s.GitHub.Host: jobs.GitHub{Client: v.github()}},
+		Bodhi:      &bodhi.Client{BaseURL: s.Bodhi.URL, HTTP: v.client("bodhi", time.Minute)},
+		Deployment: s.Deployment, Prefix: s.Prefix, AllowAll: s.AllowAll,
+	}
+	v.runner.Kinds = v.kinds(data)
+	if v.runner.Queue, err = jobs.NewQueue(v.store, v.runner.RiverConfig(capacity)); err != nil {
+		return err
+	}
+	return v.assembleBus()
+}
+
+func (v *service) github() *github.Client {
+	s := v.settings.GitHub
+	return &github.Client{
+		BaseURL: s.APIURL, AppID: s.AppID, PrivateKey: []byte(s.PrivateKey), Token: s.Token, HTTP: v.client("github", 30*time.Second),
+	}
+}
+
+// client makes the HTTP client for a service; how its calls go is observed.
+func (v *service) client(name string, timeout time.Duration) *http.Client {
+	return &http.Client{Timeout: timeout, Transport: &httpx.Transport{Service: name, Observe: v.observe}}
+}
+
+// kinds are the steps that this service carries out.
+func (v *service) kinds(data string) map[models.StepKind]jobs.Kind {
+	s := v.settings
+	builds := &jobs.Copr{
+		Client: &copr.Client{BaseURL: s.Copr.URL, Login: s.Copr.Login, Token: s.Copr.Token, HTTP: v.client("copr", 2*time.Minute)},
+		Owner:  s.Copr.Owner, OmitHost: map[string]bool{s.GitHub.Host: true}, Releases: v.runner.Releases, KeepDays: s.Copr.KeepDays,
+	}
+	v.runner.Chroots = func(ctx context.Context, owner, project string) ([]string, error) {
+		p, err := builds.Client.Project(ctx, owner, project)
+		return p.Chroots, err
+	}
+	here := &jobs.SRPMHere{
+		Builder: &sources.Builder{
+			Git: &git.Git{}, Cache: &git.Cache{Git: &git.Git{}, Dir: filepath.Join(data, "mirrors")},
+			Sandbox: &sandbox.Sandbox{AllowUnsandboxed: s.AllowUnsandboxed}, Identity: identity,
+		},
+		Forge: v.runner.Forge, DataDir: data,
+	}
+	script := &jobs.CoprScript{
+		Forge: v.runner.Forge, Tool: fmt.Sprintf("%s/srpm-tool/%s/millrace", s.Base, v.tool), SHA256: v.tool, Identity: identity,
+	}
+	kinds := map[models.StepKind]jobs.Kind{
+		models.SRPMStep:      &jobs.SRPMInCopr{Copr: builds, Script: script.Write, Deps: s.Copr.Deps},
+		models.CoprBuildStep: &jobs.CoprBuild{Copr: builds, Base: s.Base, Open: here.Open},
+		models.TestsStep: &jobs.Tests{
+			Client: &testingfarm.Client{BaseURL: s.TestingFarm.URL, Token: s.TestingFarm.Token, HTTP: v.client("testing-farm", time.Minute)},
+			Forge:  v.runner.Forge, Releases: v.runner.Releases, Ranch: s.TestingFarm.Ranch, Deployment: s.Deployment,
+			Webhook:  testingfarm.Webhook{URL: s.Base + "/hooks/testing-farm", Token: s.TestingFarm.WebhookToken},
+			Internal: set(s.TestingFarm.InternalProjects),
+			Install:  testingfarm.Test{URL: "https://gitlab.com/testing-farm/tests", Ref: "main", Name: "/packit/installation"},
+		},
+	}
+	if s.Copr.SRPM == "local" {
+		kinds[models.SRPMStep] = here
+	}
+	return kinds
+}
+
+func set(names []string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}
+
+// assembleBus makes the consumer of bus messages: each is stored before it is
+// acknowledged.
+func (v *service) assembleBus() error {
+	s := v.settings.Bus
+	if s.URL == "" {
+		return nil
+	}
+	broker := fedmsg.Broker{URL: s.URL, App: "millrace"}
+	if s.Certificate != "" {
+		tls, err := fedmsg.LoadTLS(s.CA, s.Certificate, s.Key)
+		if err != nil {
+			return fmt.Errorf("reading the certificates of the bus: %w", err)
+		}
+		broker.TLS = tls
+	}
+	v.bus = &fedmsg.Consumer{
+		Broker: broker, Topics: s.Topics, Queue: s.Queue, Log: v.log,
+		Handle: func(ctx context.Context, m fedmsg.Message) error {
+			_, err := v.runner.Accept(ctx, &models.Delivery{Source: models.FromBus, Key: m.ID, Type: m.Topic, Body: m.Body})
+			return err
+		},
+	}
+	return nil
+}
+
+// work carries out jobs until ctx ends; then running ones get their time.
+func (v *service) work(ctx context.Context) error {
+	if v.store.Embedded() {
+		if err := v.runner.Recover(ctx); err != nil {
+			return err
+		}
+	}
+	// Not ctx: that would cancel running jobs at the first signal.
+	if err := v.runner.Queue.Start(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("starting the job queue: %w", err)
+	}
+	var also sync.WaitGroup
+	also.Go(func() { v.runner.Sweep(ctx) })
+	also.Go(func() { v.tidy(ctx) })
+	if v.bus != nil {
+		also.Go(func() {
+			if err := v.bus.Run(ctx); err != nil {
+				v.log.ErrorContext(ctx, "listening to the bus", "error", err)
+			}
+		})
+	}
+	<-ctx.Done()
+	grace, cancel := context.WithTimeout(context.Background(), v.settings.Workers.Shutdown)
+	defer cancel()
+	err := v.runner.Queue.Stop(grace)
+	also.Wait()
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("stopping the job queue: %w", err)
+	}
+	return nil
+}
+
+// ownHash is the SHA-256 of this program, which Copr's machines check.
+func ownHash() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("finding this program: %w", err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("reading this program: %w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", fmt.Errorf("reading this program: %w", err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
