@@ -39,6 +39,7 @@ type Timing struct {
 	Retry    time.Duration // before the first retry; each further one waits twice as long
 	RetryMax time.Duration // between two retries at most
 	Tries    int           // before a group ends in error
+	Doubt    time.Duration // after a crash, until a request that was on its way then has arrived or never will
 	Poll     time.Duration // before the first poll; later ones wait longer and longer
 	PollMax  time.Duration // between two polls at most
 	GiveUp   time.Duration // after which a submitted group that never ends is an error
