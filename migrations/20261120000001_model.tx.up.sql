@@ -19,6 +19,8 @@ CREATE INDEX deliveries_received ON deliveries (received_at);
 --bun:split
 CREATE INDEX deliveries_unhandled ON deliveries (id) WHERE handled_at IS NULL;
 --bun:split
+CREATE INDEX deliveries_full ON deliveries (received_at) WHERE body IS NOT NULL;
+--bun:split
 CREATE TABLE projects (
 	id {{.PK}},
 	forge TEXT NOT NULL,
@@ -49,6 +51,8 @@ CREATE TABLE commits (
 --bun:split
 CREATE INDEX commits_sha ON commits (sha);
 --bun:split
+CREATE INDEX commits_ref ON commits (kind, lower(ref));
+--bun:split
 CREATE TABLE events (
 	id {{.PK}},
 	delivery_id BIGINT UNIQUE REFERENCES deliveries (id),
@@ -78,6 +82,12 @@ CREATE INDEX events_kind ON events (kind, id);
 CREATE INDEX events_state ON events (state, id);
 --bun:split
 CREATE INDEX events_external ON events (kind, external_id) WHERE external_id <> '';
+--bun:split
+CREATE INDEX events_actor ON events (lower(actor), id);
+--bun:split
+CREATE INDEX events_created ON events (created_at);
+--bun:split
+CREATE INDEX events_config ON events (project_id, id) WHERE config_file <> '';
 --bun:split
 CREATE TABLE pipelines (
 	id {{.PK}},
@@ -116,13 +126,19 @@ CREATE INDEX pipelines_state ON pipelines (state, id);
 --bun:split
 CREATE INDEX pipelines_kind ON pipelines (kind, id);
 --bun:split
-CREATE INDEX pipelines_package ON pipelines (package, id);
+CREATE INDEX pipelines_package ON pipelines (lower(package), id);
 --bun:split
-CREATE INDEX pipelines_actor ON pipelines (actor, id);
+CREATE INDEX pipelines_actor ON pipelines (lower(actor), id);
 --bun:split
 CREATE INDEX pipelines_created ON pipelines (created_at);
 --bun:split
 CREATE INDEX pipelines_attempts ON pipelines (first_attempt_id) WHERE first_attempt_id IS NOT NULL;
+--bun:split
+CREATE INDEX pipelines_ref ON pipelines (kind, lower(ref), id);
+--bun:split
+CREATE INDEX pipelines_again ON pipelines (id) WHERE attempt > 1;
+--bun:split
+CREATE INDEX pipelines_bad ON pipelines (finished_at) WHERE state IN ('failed', 'error');
 --bun:split
 CREATE TABLE steps (
 	id {{.PK}},
@@ -137,6 +153,8 @@ CREATE TABLE steps (
 	state TEXT NOT NULL,
 	UNIQUE (pipeline_id, name)
 );
+--bun:split
+CREATE INDEX steps_name ON steps (lower(name), pipeline_id);
 --bun:split
 CREATE TABLE step_needs (
 	step_id BIGINT NOT NULL REFERENCES steps (id),
@@ -229,6 +247,8 @@ CREATE TABLE targets (
 --bun:split
 CREATE INDEX targets_run ON targets (run_id);
 --bun:split
+CREATE INDEX targets_name ON targets (lower(name), step_id);
+--bun:split
 -- Kinds of steps that operators have paused.
 CREATE TABLE paused_kinds (
 	kind TEXT PRIMARY KEY,
@@ -293,6 +313,8 @@ CREATE TABLE reports (
 CREATE INDEX reports_unsent ON reports (id) WHERE sent_rev < revision;
 --bun:split
 CREATE INDEX reports_pipeline ON reports (pipeline_id);
+--bun:split
+CREATE INDEX reports_event ON reports (event_id);
 --bun:split
 -- Live updates: what changed, for browsers that were away for a moment.
 CREATE TABLE outbox (

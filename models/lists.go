@@ -184,3 +184,9 @@ type QueueItem struct {
 	Step     string    // name
 	Targets  []string
 }
+
+// StepKinds lists all kinds in the order of a change's way to Fedora.
+var StepKinds = []StepKind{
+	SRPMStep, CoprBuildStep, KojiScratchStep, ScanStep, TestsStep, VMImageStep,
+	PullFromUpstreamStep, ProposeStep, KojiTagStep, KojiBuildStep, BodhiUpdateStep,
+}

@@ -199,3 +199,31 @@ func plainPiece(piece string) bool {
 func looksSpecial(piece string) bool {
 	return strings.HasPrefix(piece, "r/") || strings.Contains(piece, ":")
 }
+
+// MatchesProject reports whether a project meets a term on its name or forge.
+// Words are looked for in namespace/name; a term with stars, and the field
+// project, mean the whole of the name, of namespace/name, or of
+// forge/namespace/name.
+func (t *QueryTerm) MatchesProject(p *Project) bool {
+	if t.Regexp != nil {
+		return t.Regexp.MatchString(p.FullName())
+	}
+	for _, v := range t.Values {
+		if word, ok := v.Exact(); ok && t.Field == "" {
+			if strings.Contains(strings.ToLower(p.FullName()), word) {
+				return true
+			}
+			continue
+		}
+		if t.Field == "forge" {
+			if v.Match(p.Forge) {
+				return true
+			}
+			continue
+		}
+		if v.Match(p.Name) || v.Match(p.FullName()) || v.Match(p.Path()) {
+			return true
+		}
+	}
+	return false
+}

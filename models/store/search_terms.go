@@ -1,0 +1,295 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"millrace/models"
+)
+
+const (
+	// broad is the part of all projects from which on looking through the list in
+	// its order finds a page sooner than collecting what all those projects have.
+	broad = 5
+
+	mostNames = 5000 // distinct names that are looked at for a pattern
+	fewNames  = 500  // names that may be listed in a condition
+	fewRows   = 2000 // rows of a rare step or target that may be collected
+)
+
+// projectsWhere is the condition that a row's project meets t.
+func (s *search) projectsWhere(ctx context.Context, t *models.QueryTerm) (condition, error) {
+	if s.projects == nil {
+		s.projects = []*models.Project{}
+		err := s.db.NewSelect().Model(&s.projects).Column("id", "forge", "namespace", "name").Scan(ctx)
+		if err != nil {
+			return never, fmt.Errorf("reading the names of projects: %w", err)
+		}
+	}
+	var ids []int64
+	for _, p := range s.projects {
+		if t.MatchesProject(p) {
+			ids = append(ids, p.ID)
+		}
+	}
+	switch {
+	case len(ids) == 0:
+		return never, nil
+	case len(ids) > len(s.projects)/broad && len(ids) > fewNames/broad:
+		return where("+"+s.row+".project_id IN (?)", bun.List(ids)), nil
+	}
+	return where(s.row+".project_id IN (?)", bun.List(ids)), nil
+}
+
+// named is the condition that a column, of which there is an index in lower case,
+// matches one of values. Which names there are is looked up first, each by one
+// step in the index, so that a pattern that matches little costs little.
+func (s *search) named(ctx context.Context, column string, values []models.Pattern) (condition, error) {
+	lower := "lower(" + s.row + "." + column + ")"
+	if exact, ok := allExact(values); ok {
+		return where(lower+" IN (?)", bun.List(exact)), nil
+	}
+	names, complete, err := s.names(ctx, s.table(), column, values)
+	switch {
+	case err != nil:
+		return never, err
+	case complete && len(names) == 0:
+		return never, nil
+	case complete && len(names) <= fewNames:
+		return where(lower+" IN (?)", bun.List(names)), nil
+	}
+	return like(lower, values), nil
+}
+
+func (s *search) table() string { return s.row + "s" }
+
+// names returns the values of a column, in lower case, that match; complete says
+// that all were looked at. The table has an index that begins with lower(column).
+func (s *search) names(ctx context.Context, table, column string, values []models.Pattern) (matching []string, complete bool, err error) {
+	next := func(more string) string {
+		return fmt.Sprintf("SELECT lower(t.%[1]s) FROM %[2]s AS t %[3]s ORDER BY lower(t.%[1]s) LIMIT 1", column, table, more)
+	}
+	rows, err := s.db.QueryContext(ctx, fmt.Sprintf(`WITH RECURSIVE names(name) AS (
+		SELECT (%s) UNION ALL SELECT (%s) FROM names AS n WHERE n.name IS NOT NULL
+	) SELECT name FROM names WHERE name IS NOT NULL LIMIT %d`,
+		next(""), next(fmt.Sprintf("WHERE lower(t.%s) > n.name", column)), mostNames))
+	if err != nil {
+		return nil, false, fmt.Errorf("reading the names in %s.%s: %w", table, column, err)
+	}
+	defer rows.Close()
+	n := 0
+	for ; rows.Next(); n++ {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, false, fmt.Errorf("reading the names in %s.%s: %w", table, column, err)
+		}
+		if anyMatch(values, name) {
+			matching = append(matching, name)
+		}
+	}
+	return matching, n < mostNames, rows.Err()
+}
+
+func anyMatch(values []models.Pattern, text string) bool {
+	for _, v := range values {
+		if v.Match(text) {
+			return true
+		}
+	}
+	return false
+}
+
+func allExact(values []models.Pattern) ([]string, bool) {
+	exact := texts(values)
+	return exact, len(exact) == len(values)
+}
+
+// texts are the values that stand for one text each.
+func texts(values []models.Pattern) []string {
+	var exact []string
+	for _, v := range values {
+		if text, ok := v.Exact(); ok {
+			exact = append(exact, text)
+		}
+	}
+	return exact
+}
+
+func like(expression string, values []models.Pattern) condition {
+	parts := make([]condition, len(values))
+	for i, v := range values {
+		parts[i] = where(expression+` LIKE ? ESCAPE '\'`, v.Like())
+	}
+	return either(parts)
+}
+
+func (s *search) attempt(t *models.QueryTerm) condition {
+	c := where("pipeline.attempt "+t.Compare+" ?", t.Number)
+	again := t.Compare == ">" && t.Number >= 1 || (t.Compare == "=" || t.Compare == ">=") && t.Number >= 2
+	if again { // in words that the index of second attempts is made with
+		return all([]condition{where("pipeline.attempt > 1"), c})
+	}
+	return c
+}
+
+// clockSkew is by how much the times of rows may disagree with the order of
+// their ids.
+const clockSkew = time.Hour
+
+// time is the condition that a row was created since or before a time. If all
+// rows must meet it, it also bounds their ids: the list is then read from there
+// on, and only so far.
+func (s *search) time(ctx context.Context, t *models.QueryTerm, forAll bool) (condition, error) {
+	compare, bound, edge := "<", lastBefore, "<="
+	if t.Field == "since" {
+		compare, bound, edge = ">=", firstSince, ">="
+	}
+	c := where(s.row+".created_at "+compare+" ?", t.Time)
+	if !forAll {
+		return c, nil
+	}
+	id, err := bound(ctx, s.db, s.table(), t.Time)
+	if err != nil {
+		return never, err
+	}
+	return all([]condition{where(s.row+".id "+edge+" ?", id), c}), nil
+}
+
+// firstSince returns an id below which no row of a table was created since t; it
+// has an index of the times. Reading an index of something else and ids from
+// there on is cheaper than another index.
+func firstSince(ctx context.Context, db bun.IDB, table string, t time.Time) (int64, error) {
+	return edgeID(ctx, db, table, "created_at >= ?", "ASC", t.Add(-clockSkew), math.MaxInt64)
+}
+
+// lastBefore returns an id above which no row of a table was created before t.
+func lastBefore(ctx context.Context, db bun.IDB, table string, t time.Time) (int64, error) {
+	return edgeID(ctx, db, table, "created_at < ?", "DESC", t.Add(clockSkew), 0)
+}
+
+func edgeID(ctx context.Context, db bun.IDB, table, match, order string, t time.Time, none int64) (int64, error) {
+	var ids []int64
+	err := db.NewSelect().TableExpr(table).Column("id").Where(match, t).OrderExpr("created_at "+order).Limit(1).Scan(ctx, &ids)
+	if err != nil {
+		return 0, fmt.Errorf("finding the %s around %s: %w", table, t.UTC().Format(time.RFC3339), err)
+	}
+	if len(ids) == 0 {
+		return none, nil
+	}
+	return ids[0], nil
+}
+
+// reference is the condition that a row is about a reference of that kind.
+func (s *search) reference(kind models.RefKind, values []models.Pattern) condition {
+	exact, ok := allExact(values)
+	if s.row == "pipeline" {
+		if ok {
+			return where("pipeline.kind = ? AND lower(pipeline.ref) IN (?)", kind, bun.List(exact))
+		}
+		return all([]condition{where("pipeline.kind = ?", kind), like("lower(pipeline.ref)", values)})
+	}
+	if ok {
+		return where("event.commit_id IN (SELECT c.id FROM commits AS c WHERE c.kind = ? AND lower(c.ref) IN (?))", kind, bun.List(exact))
+	}
+	matches := like("lower(c.ref)", values)
+	return condition{
+		"(SELECT count(*) FROM commits AS c WHERE c.id = event.commit_id AND c.kind = ? AND (" + matches.sql + ")) > 0",
+		append([]any{kind}, matches.args...),
+	}
+}
+
+// hash is the condition that the hash of a row's commit begins with a value. It
+// is a range, which an index answers whatever the database's collation.
+func (s *search) hash(values []models.Pattern) condition {
+	column := "pipeline.sha"
+	if s.row == "event" {
+		column = "c.sha"
+	}
+	var parts []condition
+	for _, from := range texts(values) {
+		parts = append(parts, where(column+" >= ? AND "+column+" < ?", from, from+"g"))
+	}
+	c := either(parts)
+	if s.row == "event" {
+		c.sql = "event.commit_id IN (SELECT c.id FROM commits AS c WHERE " + c.sql + ")"
+	}
+	return c
+}
+
+// step is the condition that a pipeline has a step of that name, kind or
+// identifier.
+func (s *search) step(ctx context.Context, values []models.Pattern) (condition, error) {
+	all, complete, err := s.names(ctx, "steps", "name", []models.Pattern{models.ParsePattern("*")})
+	if err != nil {
+		return never, err
+	}
+	var names []string
+	for _, name := range all {
+		if anyMatch(values, name) || anyMatch(values, stepKind(name)) || anyMatch(values, stepIdentifier(name)) {
+			names = append(names, name)
+		}
+	}
+	if !complete || len(names) > fewNames {
+		return where("(SELECT count(*) FROM steps AS s WHERE s.pipeline_id = pipeline.id AND ("+like("lower(s.name)", values).sql+")) > 0",
+			like("lower(s.name)", values).args...), nil
+	}
+	return s.rareOrNot(ctx, names, "steps AS s", "lower(s.name) IN (?)")
+}
+
+// target is the condition that a pipeline has a target of that name.
+func (s *search) target(ctx context.Context, values []models.Pattern) (condition, error) {
+	names, complete, err := s.names(ctx, "targets", "name", values)
+	if err != nil {
+		return never, err
+	}
+	const joined = "steps AS s JOIN targets AS t ON t.step_id = s.id"
+	if !complete || len(names) > fewNames {
+		matches := like("lower(t.name)", values)
+		return condition{"(SELECT count(*) FROM " + joined + " WHERE s.pipeline_id = pipeline.id AND (" + matches.sql + ")) > 0", matches.args}, nil
+	}
+	return s.rareOrNot(ctx, names, joined, "lower(t.name) IN (?)")
+}
+
+// rareOrNot is the condition that a pipeline has a row of tables, which have the
+// steps as s, that matches one of names. Those of rare names are collected; for
+// others each pipeline is looked at in turn, of which a page needs few. The count
+// keeps PostgreSQL from reading the tables whole instead.
+func (s *search) rareOrNot(ctx context.Context, names []string, tables, match string) (condition, error) {
+	if len(names) == 0 {
+		return never, nil
+	}
+	var ids []int64
+	err := s.db.NewSelect().TableExpr(tables).ColumnExpr("s.pipeline_id").Where(match, bun.List(names)).
+		Limit(fewRows+1).Scan(ctx, &ids)
+	if err != nil {
+		return never, fmt.Errorf("finding the pipelines of %d names: %w", len(names), err)
+	}
+	switch {
+	case len(ids) == 0:
+		return never, nil
+	case len(ids) <= fewRows:
+		return where("pipeline.id IN (?)", bun.List(ids)), nil
+	}
+	return where("(SELECT count(*) FROM "+tables+" WHERE s.pipeline_id = pipeline.id AND "+match+") > 0", bun.List(names)), nil
+}
+
+// stepKind is the kind in the name of a step: tests of tests:full~2.
+func stepKind(name string) string {
+	kind, _, _ := strings.Cut(name, ":")
+	kind, _, _ = strings.Cut(kind, "~")
+	return kind
+}
+
+// stepIdentifier is the identifier in the name of a step: full of tests:full~2.
+func stepIdentifier(name string) string {
+	_, identifier, _ := strings.Cut(name, ":")
+	if i := strings.LastIndex(identifier, "~"); i >= 0 {
+		identifier = identifier[:i]
+	}
+	return identifier
+}
