@@ -106,9 +106,6 @@ func (s *Sandbox) runOpen(ctx context.Context, c Command, kind Kind) (*Result, e
 	var argv, env []string
 	if kind == Trusted {
 		env = os.Environ()
-		if home != "" {
-			env = setEnv(env, "HOME="+home)
-		}
 	} else {
 		prlimit, err := exec.LookPath("prlimit")
 		if err != nil {

@@ -111,7 +111,8 @@ type Command struct {
 	ReadOnly []string
 
 	// Home is a writable directory of the host that becomes the command's home
-	// and outlives it. Empty means one that is thrown away.
+	// and outlives it. Empty means one that is thrown away. In a trusted
+	// environment the home is that of this process.
 	Home string
 
 	Network bool // with the host's network, its loopback included

@@ -25,11 +25,12 @@ type preparation struct {
 	log   *logger
 	until time.Time // end of the time for commands
 
-	pkg  models.ConfigPackage
-	work *tree
-	repo *git.Repo
-	tree *tree // the checked out repository
-	home string
+	pkg     models.ConfigPackage
+	work    *tree
+	repo    *git.Repo
+	patches map[string]bool // made of commits, by path
+	tree    *tree           // the checked out repository
+	home    string
 
 	specPath string // of the spec file in the repository
 	spec     *specfile.File

@@ -141,7 +141,15 @@ type outcome struct {
 func prepare(t *testing.T, b *Builder, u *upstream, change func(*Request)) outcome {
 	t.Helper()
 	var log bytes.Buffer
-	work := t.TempDir()
+	work := filepath.Join(t.TempDir(), "work")
+	if err := os.Mkdir(work, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := sandbox.RemoveAll(work); err != nil {
+			t.Error(err)
+		}
+	})
 	req := Request{
 		Remote: git.Remote{URL: u.dir}, Choice: Choice{Job: -1}, Work: work,
 		ResultDir: filepath.Join(t.TempDir(), "result"), Log: &log,

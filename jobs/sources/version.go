@@ -37,6 +37,9 @@ func (p *preparation) upstreamVersion(ctx context.Context) (string, error) {
 		}
 		return strings.TrimSpace(outputs[len(outputs)-1]), nil
 	}
+	if p.pkg.Settings.UpstreamRef != nil {
+		return p.specVersion(ctx)
+	}
 	tag, err := p.latestTag(ctx)
 	if err != nil {
 		return "", err
