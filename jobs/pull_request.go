@@ -167,6 +167,9 @@ func (r *Runner) supersede(ctx context.Context, tx *store.Tx, newer *models.Grap
 		if err != nil {
 			return err
 		}
+		if g.State.Finished() {
+			continue // meanwhile
+		}
 		g.SupersededBy = newer.ID
 		g.Touch()
 		if err := g.Stop(models.Superseded, fmt.Sprintf("Pipeline %d of a newer push took over.", newer.ID), store.Now()); err != nil {

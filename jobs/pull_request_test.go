@@ -150,9 +150,15 @@ func TestNewerPushSupersedes(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.allow(t, "packit")
 		run(t, w.Runner)
-		w.copr.SetFaults(coprfake.Faults{Delay: 0})
+		w.farm.SetRules(testingfarmfake.Rule{Queue: time.Minute}) // the first is still at it when the second comes
 		pull := w.open(t, "packit", "hello", helloFiles, map[string]string{"hello.sh": "echo hi\n"})
 		first := w.theEvent(t, models.PullRequestEvent, 1)
+		for deadline := time.Now().Add(15 * time.Second); len(w.farm.Submissions()) < 2; time.Sleep(10 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("the first pipeline's tests were not submitted")
+			}
+		}
+		w.farm.SetRules()
 		newer, err := w.github.Commit(t.Context(), "packit/hello", githubfake.Change{Branch: "topic", Message: "Better", Files: map[string]string{"hello.sh": "echo ho\n"}})
 		if err != nil {
 			t.Fatal(err)
