@@ -123,19 +123,28 @@
 
 	function connect() {
 		clearTimeout(retry);
-		if (!live?.dataset.stream || paused || stream || !window.htmx) return;
-		stream = document.createElement("span");
-		stream.hidden = true;
-		stream.setAttribute("hx-sse:connect", streamURL());
-		stream.setAttribute("hx-swap", "none");
-		live.append(stream);
-		htmx.process(stream);
+		if (!live?.dataset.stream || paused || stream) return;
+		const mine = stream = new EventSource(streamURL());
+		mine.addEventListener("open", up);
+		mine.addEventListener("changed", changed);
+		mine.addEventListener("resync", event => {
+			lastEvent = event.lastEventId || lastEvent;
+			resync();
+		});
+		// The browser comes back by itself after a connection broke, and says
+		// what it heard last, but not after it was refused.
+		mine.addEventListener("error", () => {
+			down();
+			if (mine.readyState !== EventSource.CLOSED) return;
+			disconnect();
+			retry = setTimeout(connect, Math.min(60000, 1500 * 2 ** failures++) * (0.7 + Math.random() * 0.6));
+		});
 	}
 
 	function disconnect() {
-		const old = stream;
+		clearTimeout(retry);
+		stream?.close();
 		stream = null;
-		old?.remove();
 	}
 
 	// While the stream is down, look every half minute.
@@ -146,53 +155,39 @@
 
 	function up() {
 		failures = 0;
+		if (lost && !lastEvent) resync(); // the server cannot know what we missed
 		clearInterval(lost);
 		lost = 0;
 		showLive("on");
 	}
 
-	// The extension reconnects a stream that broke, but not one that never
-	// came to be.
-	function again() {
-		disconnect();
-		down();
-		clearTimeout(retry);
-		retry = setTimeout(connect, Math.min(60000, 1500 * 2 ** failures++) * (0.7 + Math.random() * 0.6));
-	}
-
-	const ours = event => stream !== null && event.target === stream;
-	document.addEventListener("htmx:sse:after:connection", e => { if (ours(e)) up(); });
-	document.addEventListener("htmx:sse:error", e => { if (ours(e)) down(); });
-	document.addEventListener("htmx:sse:close", e => { if (ours(e)) again(); });
-	document.addEventListener("htmx:error", e => { if (ours(e)) again(); });
-	document.addEventListener("htmx:before:response", e => {
-		const { raw } = e.detail.ctx.response;
-		if (ours(e)) {
-			if (!raw.ok || !raw.headers.get("Content-Type")?.includes("text/event-stream")) {
-				e.preventDefault();
-				again();
-			}
-		} else if (!raw.ok && raw.status !== 422 && e.target.closest?.("[data-live-topic], [data-filter]")) {
-			e.preventDefault(); // what is on the page is better than an error page inside it
-			say(live?.dataset.failed);
-		}
-	});
-
-	document.addEventListener("changed", e => {
-		if (!ours(e)) return;
-		lastEvent = e.detail.id || lastEvent;
+	function changed(event) {
+		lastEvent = event.lastEventId || lastEvent;
 		let change;
-		try { change = JSON.parse(e.detail.data); } catch { return; }
+		try { change = JSON.parse(event.data); } catch { return; }
 		for (const el of all("[data-live-topic]")) {
 			const mine = el.dataset.liveTopic.split(" ").includes(change.topic);
 			const known = Number(el.dataset.liveVersion) || 0;
 			if (mine && !(change.version && known >= change.version)) refresh(el);
 		}
+	}
+
+	// Nobody looks at a hidden tab, and browsers have few connections to spare.
+	let sleep = 0;
+	document.addEventListener("visibilitychange", () => {
+		clearTimeout(sleep);
+		if (document.hidden) sleep = setTimeout(disconnect, 60000);
+		else connect();
 	});
-	document.addEventListener("resync", e => {
-		if (!ours(e)) return;
-		lastEvent = e.detail.id || lastEvent;
-		resync();
+
+	// What is on the page is better than an error page inside it. A search that
+	// cannot be read answers 422 with the reason in the place of the list.
+	document.addEventListener("htmx:before:response", e => {
+		const { raw } = e.detail.ctx.response;
+		if (!raw.ok && raw.status !== 422 && e.target.closest?.("[data-live-topic], [data-filter]")) {
+			e.preventDefault();
+			say(live?.dataset.failed);
+		}
 	});
 
 	function resync() {
@@ -238,7 +233,6 @@
 	one("#live-switch")?.addEventListener("click", () => {
 		paused = !paused;
 		remember("live", paused ? "off" : "on");
-		clearTimeout(retry);
 		clearInterval(lost);
 		lost = 0;
 		if (paused) {

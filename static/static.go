@@ -122,7 +122,6 @@ func load() (byName, byPath map[string]*asset) {
 	add("millrace.css", css)
 	add("millrace.js", read("millrace.js"))
 	add("htmx.js", read("vendor/htmx.min.js"))
-	add("hx-sse.js", read("vendor/hx-sse.min.js"))
 	add("htmx-licence.txt", read("vendor/htmx.LICENSE"))
 	for _, state := range Icons {
 		name := "favicon-" + state + ".svg"

@@ -19,7 +19,6 @@ func TestServing(t *testing.T) {
 		"millrace.css":       "text/css; charset=utf-8",
 		"millrace.js":        "text/javascript; charset=utf-8",
 		"htmx.js":            "text/javascript; charset=utf-8",
-		"hx-sse.js":          "text/javascript; charset=utf-8",
 		"htmx-licence.txt":   "text/plain; charset=utf-8",
 		"favicon-failed.svg": "image/svg+xml",
 	} {

@@ -119,4 +119,4 @@ func projectCrumb(p *models.Project) crumb { return crumb{p.FullName(), ProjectU
 
 // htmxConfig forbids what the policy forbids anyway, and lets open menus stay
 // open when a part of the page is renewed.
-const htmxConfig = `{"extensions":"sse","includeIndicatorCSS":false,"history":false,"morphIgnore":["data-htmx-powered","open"]}`
+const htmxConfig = `{"includeIndicatorCSS":false,"history":false,"morphIgnore":["data-htmx-powered","open"]}`

@@ -286,6 +286,7 @@ func sampleQueue() QueuePage {
 		Kinds:   []models.QueueKind{{Kind: models.CoprBuildStep, Queued: 3, Working: 1, Submitted: 14, Oldest: ago(6 * m), MedianWait: 40 * time.Second, Waits: 50}, {Kind: models.TestsStep, Submitted: 22, Waits: 3}, {Kind: models.KojiBuildStep, Queued: 1, Working: 1, Submitted: 2, Oldest: ago(40 * time.Second), Paused: true}},
 		Waiting: []models.QueueItem{{Group: group(models.KojiBuildStep, models.PhaseQueued, 40*time.Second), Position: 1, Pipeline: releasePipeline(), Targets: []string{"f44"}}, {Group: again, Pipeline: p, Targets: []string{"fedora-43-x86_64", "fedora-44-x86_64"}}},
 		Working: []models.QueueItem{{Group: dead, Pipeline: releasePipeline(), Targets: []string{"f44"}}, {Group: held, Pipeline: p, Targets: []string{"epel-9-x86_64"}}}, Submitted: []models.QueueItem{{Group: away, Pipeline: p, Targets: []string{"fedora-43-x86_64"}}},
+		Workers:   []*models.Worker{{Name: "build-1", SeenAt: ago(3 * time.Second), Working: 2}, {Name: "build-2", SeenAt: ago(10 * m)}, {Name: "build-3", SeenAt: ago(4 * time.Second), Draining: true}, {Name: "build-4", SeenAt: ago(5 * time.Second)}},
 		Unhandled: 2, UnhandledOld: ago(4 * time.Second), Unsent: 1, UnsentOld: ago(3 * m), UnsentError: "github.com: 502 Bad Gateway",
 	}}
 }
@@ -367,7 +368,7 @@ func TestWriteSamples(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "static"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	names := []string{"millrace.css", "millrace.js", "htmx.js", "hx-sse.js"}
+	names := []string{"millrace.css", "millrace.js", "htmx.js"}
 	for _, state := range static.Icons {
 		names = append(names, "favicon-"+state+".svg")
 	}

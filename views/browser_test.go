@@ -1,0 +1,471 @@
+package views
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"millrace/models"
+	"millrace/static"
+
+	"github.com/a-h/templ"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+// site serves sample pages the way handlers do: fragments by a parameter, one
+// stream of changes, the policy on everything.
+type site struct {
+	*httptest.Server
+
+	mu       sync.Mutex
+	pipeline PipelinePage
+	run      RunPage
+	project  ProjectPage
+	names    []string
+	last     int64
+	sent     []string // all messages so far; the n-th has the id n
+	open     map[chan string]bool
+	refuse   bool
+	refused  int
+	resumed  []string // what streams were asked to continue after
+	asked    []string // fragments
+}
+
+func newSite(t *testing.T) *site {
+	s := &site{pipeline: samplePipelinePage(), run: sampleRun(), project: sampleProjectPage(), names: []string{"ferryman", "ferry-bell", "cellar"}, open: make(map[chan string]bool)}
+	s.run.Log.Ended = false
+	mux := http.NewServeMux()
+	mux.Handle(static.Prefix, static.Handler())
+	mux.HandleFunc("/live", s.live)
+	mux.HandleFunc("/pipelines/731", func(w http.ResponseWriter, r *http.Request) { s.show(w, r, s.pipelinePart) })
+	mux.HandleFunc(TargetURL(731, "copr_build", "epel-9-x86_64"), func(w http.ResponseWriter, r *http.Request) { s.show(w, r, s.runPart) })
+	mux.HandleFunc(ProjectURL(sampleProject()), func(w http.ResponseWriter, r *http.Request) { s.show(w, r, s.projectPart) })
+	mux.HandleFunc("/projects", func(w http.ResponseWriter, r *http.Request) { s.show(w, r, s.projectsPart) })
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		mux.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() { s.cut(); s.CloseClientConnections(); s.Close() })
+	return s
+}
+
+func (s *site) show(w http.ResponseWriter, r *http.Request, part func(*http.Request) templ.Component) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fragment := r.URL.Query().Get("fragment")
+	if fragment != "" {
+		s.asked = append(s.asked, fragment)
+	}
+	component := part(r)
+	if component == nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	ctx := WithFrame(r.Context(), Frame{Now: time.Now(), Path: r.RequestURI, LastEvent: s.last})
+	_ = component.Render(ctx, w) // the browser is gone if this fails
+}
+
+func (s *site) pipelinePart(r *http.Request) templ.Component {
+	p := s.pipeline
+	switch r.URL.Query().Get("fragment") {
+	case "":
+		return Pipeline(p)
+	case "head":
+		return PipelineHead(p)
+	case "facts":
+		return PipelineFacts(p)
+	case "plan":
+		return PipelinePlan(p)
+	case "failure":
+		return PipelineFailure(p)
+	case "steps":
+		return PipelineSteps(p)
+	case "history":
+		return PipelineHistory(p)
+	}
+	return nil
+}
+
+func (s *site) runPart(r *http.Request) templ.Component {
+	p := s.run
+	switch r.URL.Query().Get("fragment") {
+	case "":
+		return Run(p)
+	case "lines":
+		from, _ := strconv.Atoi(r.URL.Query().Get("from"))
+		var lines []LogLine
+		for _, l := range p.Log.Lines {
+			if l.N >= from {
+				lines = append(lines, l)
+			}
+		}
+		return RunLogLines(lines)
+	case "log":
+		return RunLogCount(p)
+	}
+	return nil
+}
+
+func (s *site) projectPart(r *http.Request) templ.Component {
+	switch r.URL.Query().Get("fragment") {
+	case "":
+		return Project(s.project)
+	case "facts":
+		return ProjectFacts(s.project)
+	case "pulls":
+		return ProjectPulls(s.project)
+	case "rows":
+		return ProjectPipelines(s.project)
+	}
+	return nil
+}
+
+func (s *site) projectsPart(r *http.Request) templ.Component {
+	p := ProjectsPage{Query: r.URL.Query().Get("q")}
+	for _, n := range s.names {
+		if strings.Contains(n, p.Query) {
+			p.Rows = append(p.Rows, &models.ProjectRow{Project: &models.Project{Forge: "f.example", Namespace: "tidewater", Name: n}})
+		}
+	}
+	if r.URL.Query().Get("fragment") == "rows" {
+		return ProjectRows(p)
+	}
+	return Projects(p)
+}
+
+func (s *site) live(w http.ResponseWriter, r *http.Request) {
+	after := r.Header.Get("Last-Event-ID")
+	if after == "" {
+		after = r.URL.Query().Get("since")
+	}
+	s.mu.Lock()
+	if s.refuse {
+		s.refused++
+		s.mu.Unlock()
+		http.Error(w, "not now", http.StatusServiceUnavailable)
+		return
+	}
+	s.resumed = append(s.resumed, after)
+	w.Header().Set("Content-Type", "text/event-stream")
+	fmt.Fprint(w, "retry: 200\n\n")
+	if n, err := strconv.Atoi(after); err == nil {
+		for _, message := range s.sent[min(n, len(s.sent)):] {
+			fmt.Fprint(w, message)
+		}
+	}
+	mine := make(chan string, 16)
+	s.open[mine] = true
+	s.mu.Unlock()
+	flusher := w.(http.Flusher)
+	flusher.Flush()
+	defer func() {
+		s.mu.Lock()
+		delete(s.open, mine)
+		s.mu.Unlock()
+	}()
+	for {
+		select {
+		case <-r.Context().Done():
+			return
+		case message, ok := <-mine:
+			if !ok {
+				return
+			}
+			fmt.Fprint(w, message)
+			flusher.Flush()
+		}
+	}
+}
+
+// change alters what is shown and says so.
+func (s *site) change(event, data string, alter func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if alter != nil {
+		alter()
+	}
+	s.last++
+	message := fmt.Sprintf("id: %d\nevent: %s\ndata: %s\n\n", s.last, event, data)
+	s.sent = append(s.sent, message)
+	for c := range s.open {
+		c <- message
+	}
+}
+
+// cut ends all streams, as a restart does.
+func (s *site) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.open {
+		close(c)
+		delete(s.open, c)
+	}
+}
+
+// waitForRefusal waits until a browser that came back by itself was sent away,
+// so that the script has to open a new stream.
+func (s *site) waitForRefusal() {
+	for range 200 {
+		s.mu.Lock()
+		n := s.refused
+		s.mu.Unlock()
+		if n > 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+type tab struct {
+	*testing.T
+	ctx context.Context
+}
+
+// browse opens a browser, or skips the test where there is none. What the page
+// complains about fails the test.
+func browse(t *testing.T) *tab {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+		if p, err := exec.LookPath(name); err == nil {
+			path = p
+			break
+		}
+	}
+	if path == "" || testing.Short() {
+		t.Skip("needs a Chromium, and time")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	t.Cleanup(cancel)
+	chromedp.ListenTarget(ctx, func(event any) {
+		switch e := event.(type) {
+		case *cdplog.EventEntryAdded:
+			if e.Entry.Level == cdplog.LevelError && !strings.Contains(e.Entry.Text, "503") {
+				t.Errorf("the browser says: %s %s", e.Entry.Text, e.Entry.URL)
+			}
+		case *runtime.EventExceptionThrown:
+			t.Errorf("the script failed: %v", e.ExceptionDetails.Error())
+		}
+	})
+	tb := &tab{t, ctx}
+	tb.do(cdplog.Enable())
+	return tb
+}
+
+func (t *tab) do(actions ...chromedp.Action) {
+	t.Helper()
+	if err := chromedp.Run(t.ctx, actions...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (t *tab) value(js string) string {
+	t.Helper()
+	var v any
+	t.do(chromedp.Evaluate(js, &v))
+	return fmt.Sprint(v)
+}
+
+// until waits for an expression to say what is wanted.
+func (t *tab) until(js, want string) {
+	t.Helper()
+	got := ""
+	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
+		if got = t.value(js); got == want {
+			return
+		}
+	}
+	t.Fatalf("%s stays %q, want %q", js, got, want)
+}
+
+const liveState = `document.querySelector("#live-state").dataset.live`
+
+// A pipeline page follows what happens, keeps the reader's place, survives
+// restarts of the service, and stands still when it is told to.
+func TestLivePage(t *testing.T) {
+	t.Parallel()
+	s, b := newSite(t), browse(t)
+	b.do(chromedp.Navigate(s.URL + "/pipelines/731"))
+	b.until(liveState, "on")
+	s.mu.Lock()
+	if n := len(s.open); n != 1 {
+		b.Errorf("%d streams are open, want 1", n)
+	}
+	s.mu.Unlock()
+	b.do(chromedp.Evaluate(`window.kept = document.querySelector(".line a"); kept.focus(); document.querySelector("details.menu").open = true; 0`, nil))
+
+	passed := func(v int64) func() {
+		return func() {
+			p := s.pipeline.Pipeline
+			p.Version, p.State = v, models.Failed
+			p.Steps[3].State = models.Passed
+			p.FinishedAt = time.Now()
+		}
+	}
+	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":32}`, passed(32))
+	b.until(`document.title`, "Failed · ferryman PR 214 · Millrace")
+	b.until(`document.querySelector("link[rel=icon]").getAttribute("href")`, static.Favicon("failed"))
+	b.until(`document.querySelector("#step-tests\\:basic .st").textContent.trim()`, "Passed")
+	b.until(`document.querySelector("#say").textContent`, "Failed · ferryman PR 214 · Millrace")
+	if got := b.value(`[document.activeElement === kept, kept.isConnected, document.querySelector("details.menu").open].join()`); got != "true,true,true" {
+		b.Errorf("focus kept, element kept, menu open = %s", got)
+	}
+
+	// What is known is not fetched again, and other topics are not ours. Parts
+	// that were just fetched rest for a second first.
+	time.Sleep(1100 * time.Millisecond)
+	s.mu.Lock()
+	s.asked = nil
+	s.mu.Unlock()
+	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":32}`, nil)
+	s.change("changed", `{"topic":"pipeline:8","object":"pipeline","version":99}`, nil)
+	s.change("changed", `not JSON`, nil)
+	time.Sleep(300 * time.Millisecond)
+	s.mu.Lock()
+	if len(s.asked) > 0 {
+		b.Errorf("fetched %v without need", s.asked)
+	}
+	s.refuse = true
+	s.mu.Unlock()
+
+	// The service restarts; what happened meanwhile is made up for.
+	s.cut()
+	b.until(liveState, "lost")
+	b.until(`document.querySelector("#live-state").textContent`, "Live updates off, connecting; as of")
+	s.waitForRefusal()
+	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":33}`, func() {
+		s.pipeline.Pipeline.Version, s.pipeline.Pipeline.State = 33, models.Passed
+		s.refuse = false
+	})
+	b.until(liveState, "on")
+	b.until(`document.title.split(" ")[0]`, "Passed")
+	s.mu.Lock()
+	if got := s.resumed[len(s.resumed)-1]; got != "4" {
+		b.Errorf("the stream was continued after %q, want 4", got)
+	}
+	s.mu.Unlock()
+
+	// Paused means paused, also for the next page; going live catches up.
+	b.do(chromedp.Evaluate(`document.querySelector("#live-switch").click()`, nil))
+	b.until(liveState, "paused")
+	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":34}`, func() {
+		s.pipeline.Pipeline.Version, s.pipeline.Pipeline.State = 34, models.Error
+	})
+	time.Sleep(200 * time.Millisecond)
+	s.mu.Lock()
+	if n := len(s.open); n != 0 {
+		b.Errorf("%d streams are open while paused", n)
+	}
+	s.mu.Unlock()
+	if got := b.value(`document.title.split(" ")[0]`); got != "Passed" {
+		b.Errorf("a paused page changed to %s", got)
+	}
+	b.do(chromedp.Reload())
+	b.until(liveState, "paused")
+	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":35}`, func() {
+		s.pipeline.Pipeline.Version, s.pipeline.Pipeline.State = 35, models.Canceled
+	})
+	b.do(chromedp.Evaluate(`document.querySelector("#live-switch").click()`, nil))
+	b.until(`document.title.split(" ")[0]`, "Canceled")
+
+	// Too much was missed: everything is fetched again.
+	s.change("resync", `{}`, func() { s.pipeline.Pipeline.State = models.Superseded })
+	b.until(`document.title.split(" ")[0]`, "Superseded")
+}
+
+// A page that was opened while the service was away becomes live later, and
+// hears what it missed.
+func TestLiveAfterAll(t *testing.T) {
+	t.Parallel()
+	s, b := newSite(t), browse(t)
+	s.refuse = true
+	b.do(chromedp.Navigate(s.URL + "/pipelines/731"))
+	b.until(liveState, "lost")
+	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":32}`, func() {
+		s.pipeline.Pipeline.Version, s.pipeline.Pipeline.State = 32, models.Passed
+	})
+	s.mu.Lock()
+	s.last, s.refuse = 1, false
+	s.mu.Unlock()
+	b.until(liveState, "on")
+	b.until(`document.title.split(" ")[0]`, "Passed")
+}
+
+// Swaps leave open what the reader opened.
+func TestOpenDetailsStayOpen(t *testing.T) {
+	t.Parallel()
+	s, b := newSite(t), browse(t)
+	b.do(chromedp.Navigate(s.URL + ProjectURL(sampleProject())))
+	b.until(liveState, "on")
+	b.do(chromedp.Evaluate(`document.querySelector("details.ref").open = true; document.querySelector("details.ref li a").focus(); 0`, nil))
+	s.change("changed", `{"topic":"project:7","object":"project"}`, func() { s.project.Pulls.Rows[0].Commit.Title = "A better title" })
+	b.until(`document.querySelector("details.ref .grow").textContent.includes("A better title")`, "true")
+	if got := b.value(`[document.querySelector("details.ref").open, document.activeElement.textContent.trim()].join()`); got != "true,Pipeline 731" {
+		b.Errorf("open, focus = %s", got)
+	}
+}
+
+func TestLogInBrowser(t *testing.T) {
+	t.Parallel()
+	s, b := newSite(t), browse(t)
+	place := s.URL + TargetURL(731, "copr_build", "epel-9-x86_64")
+	b.do(chromedp.Navigate(place + "#L1430-L1432"))
+	b.until(liveState, "on")
+	b.until(`[...document.querySelectorAll(".picked")].map(l => l.id).join()`, "L1430,L1431,L1432")
+	b.until(`document.querySelector("#copy-lines").hidden`, "false")
+
+	s.change("changed", `{"topic":"log:101","object":"log"}`, func() {
+		s.run.Log.Lines = append(s.run.Log.Lines, LogLine{1465, "one more"}, LogLine{1466, "and another"})
+		s.run.Log.Total = 1466
+	})
+	b.until(`document.querySelector(".log ol").lastElementChild.textContent.trim().endsWith("and another")`, "true")
+	b.until(`document.querySelector("#run-log-count").textContent.trim().startsWith("The end of 1466 lines, growing")`, "true")
+	if got := b.value(`document.querySelectorAll(".log li").length`); got != "42" {
+		b.Errorf("%s lines, want 42", got)
+	}
+
+	// A line that is not here is looked for where it is, and only once.
+	b.do(chromedp.Navigate("about:blank"), chromedp.Navigate(place+"#L100"))
+	b.until(`location.search`, "?from=80")
+}
+
+func TestFilterAsYouType(t *testing.T) {
+	t.Parallel()
+	s, b := newSite(t), browse(t)
+	b.do(chromedp.Navigate(s.URL+"/projects"), chromedp.SendKeys("#project-query", "ferry", chromedp.ByQuery))
+	b.until(`document.querySelectorAll("#projects-list tbody tr").length`, "2")
+	b.until(`location.search`, "?q=ferry")
+	if got := b.value(`document.activeElement.id + " " + document.activeElement.value`); got != "project-query ferry" {
+		b.Errorf("the focus is at %q", got)
+	}
+	b.do(chromedp.Reload())
+	b.until(`document.querySelectorAll("#projects-list tbody tr").length`, "2")
+}
+
+func TestDisplayChoices(t *testing.T) {
+	t.Parallel()
+	s, b := newSite(t), browse(t)
+	b.do(chromedp.Navigate(s.URL + "/pipelines/731"))
+	b.until(liveState, "on")
+	b.do(chromedp.Evaluate(`document.querySelector("button[name=theme][value=dark]").click(); document.querySelector("button[name=times][value=absolute]").click(); 0`, nil))
+	b.until(`document.documentElement.dataset.theme + " " + document.documentElement.dataset.times`, "dark absolute")
+	b.until(`[/theme=dark/, /times=absolute/, /tz=/].every(c => c.test(document.cookie))`, "true")
+	b.until(`document.querySelector("#pipeline-facts time").textContent === document.querySelector("#pipeline-facts time").dataset.abs`, "true")
+	b.do(chromedp.KeyEvent("/"))
+	b.until(`document.activeElement.id`, "seek")
+}
