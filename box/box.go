@@ -1,0 +1,327 @@
+// Package box is "Fedora in a box": a forge with repositories, Copr, Testing
+// Farm, Bodhi and the message bus, all in one process and at one address, with
+// pages of buttons that make things happen upstream, and with stories about
+// what must come of them.
+//
+// The services are the fakes that the tests use; they speak the real protocols.
+// Everything is kept in a directory and survives any death of the process.
+package box
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"millrace/clients/bodhi/bodhifake"
+	"millrace/clients/copr/coprfake"
+	"millrace/clients/git"
+	"millrace/clients/github/githubfake"
+	"millrace/clients/testingfarm/testingfarmfake"
+	"millrace/jobs/sandbox"
+)
+
+const (
+	appSlug   = "millrace-in-a-box"
+	coprOwner = "millrace"
+	visitor   = "visitor" // who speaks with the user token
+	appID     = 1
+)
+
+// Box is a running box. Close ends it.
+type Box struct {
+	Forge *githubfake.Fake
+	Copr  *coprfake.Fake
+	Farm  *testingfarmfake.Server
+	Bodhi *bodhifake.Server
+
+	options Options
+	access  Access
+	git     *git.Git
+	log     *slog.Logger
+	real    bool   // Copr really builds
+	why     string // it does not, if it should be known
+	bus     *bus
+	pages   http.Handler // all but the fakes
+	server  *http.Server
+	lock    *os.File
+
+	ctx     context.Context
+	cancel  context.CancelFunc
+	working sync.WaitGroup
+
+	farming sync.Mutex // one submission of tests at a time
+
+	mu       sync.Mutex
+	service  string // its address
+	state    state
+	switches map[Trouble]time.Time // until when a trouble lasts
+	expiry   *time.Timer
+}
+
+// Start opens the box in o.Dir, or makes a new one, and serves it until Close.
+func Start(ctx context.Context, o Options) (*Box, error) {
+	if o.Dir == "" {
+		return nil, errors.New("a box needs a directory")
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("opening the box: %w", err)
+	}
+	o.Dir = dir
+	if o.Pace == (Pace{}) {
+		o.Pace = FastPace
+	}
+	o.Builds = cmp.Or(o.Builds, BuildsAuto)
+	b := &Box{options: o, git: &git.Git{}, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), switches: make(map[Trouble]time.Time),
+		service: strings.TrimSuffix(o.ServiceURL, "/")}
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	if err := b.start(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the box in %s: %w", dir, err), b.Close())
+	}
+	return b, nil
+}
+
+func (b *Box) start(ctx context.Context) error {
+	if err := b.open(); err != nil {
+		return err
+	}
+	listener, err := b.listen()
+	if err != nil {
+		return err
+	}
+	b.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug)}
+	if err := b.startServices(ctx); err != nil {
+		listener.Close()
+		return err
+	}
+	b.pages = b.routes()
+	b.server.Handler = http.HandlerFunc(b.serve)
+	b.working.Go(func() {
+		// It ends with http.ErrServerClosed, or as a listener that breaks.
+		if err := b.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			b.log.Error("the box is no longer served", "error", err)
+		}
+	})
+	b.working.Go(b.lookAfter)
+	return nil
+}
+
+func (b *Box) startServices(ctx context.Context) error {
+	o := &b.options
+	if err := b.seed(ctx); err != nil {
+		return err
+	}
+	key, err := publicKey(b.access.AppKey)
+	if err != nil {
+		return err
+	}
+	hook := ""
+	if b.service != "" {
+		hook = b.service + GitHubHook
+	}
+	b.Forge, err = githubfake.New(githubfake.Config{
+		Dir: b.path("forge"), URL: b.access.URL, AppID: appID, AppSlug: appSlug, PublicKey: key, WebhookURL: hook,
+		WebhookSecret: b.access.WebhookSecret, Tokens: map[string]string{b.access.UserToken: visitor}, OpenPush: true, Log: b.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := b.install(); err != nil {
+		return err
+	}
+	if b.bus, err = openBus(b.path("bus"), b.access.BusToken, b.target(BusHook), b.log); err != nil {
+		return err
+	}
+	builder, workers, err := b.builder(ctx)
+	if err != nil {
+		return err
+	}
+	b.Copr, err = coprfake.New(coprfake.Options{
+		Dir: b.path("copr"), BaseURL: b.access.CoprURL, Publish: b.bus.publish, Builder: builder, Workers: workers,
+		Queue: o.Pace.Queue, Import: o.Pace.Queue, Log: b.log,
+		Users: []coprfake.User{{Name: coprOwner, Login: b.access.CoprLogin, Token: b.access.CoprToken}},
+	})
+	if err != nil {
+		return err
+	}
+	b.Farm, err = testingfarmfake.New(testingfarmfake.Config{
+		Dir: b.path("testing-farm"), BaseURL: b.access.URL + "/testing-farm", Tokens: map[string]string{b.access.TestingFarmToken: "public"},
+		Pace: testingfarmfake.Pace{New: o.Pace.Wait / 3, Queued: o.Pace.Wait - o.Pace.Wait/3, Running: o.Pace.Test},
+	})
+	if err != nil {
+		return err
+	}
+	b.Bodhi = bodhifake.New()
+	return nil
+}
+
+// builder chooses how Copr builds, and how much at once.
+func (b *Box) builder(ctx context.Context) (coprfake.Builder, int, error) {
+	if b.options.Builds == BuildsSimulated {
+		return b.simulate, 0, nil
+	}
+	s := &sandbox.Sandbox{}
+	switch kind, reason := s.Detect(ctx); {
+	case !coprfake.Available():
+		b.why = "rpmbuild is not installed"
+	case kind != sandbox.Bubblewrap:
+		b.why = or(reason, "there is no sandbox for the builds")
+	}
+	if b.why == "" {
+		b.real = true
+		build := &coprfake.RPMBuild{Sandbox: s, AllowScripts: true}
+		return build.Build, 2, nil
+	}
+	if b.options.Builds == BuildsReal {
+		return nil, 0, fmt.Errorf("real builds are not possible: %s", b.why)
+	}
+	return b.simulate, 0, nil
+}
+
+// Close ends the box. What is unfinished goes on when it is started again.
+func (b *Box) Close() error {
+	b.cancel()
+	var errs []error
+	if b.server != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		if err := b.server.Shutdown(ctx); err != nil {
+			errs = append(errs, b.server.Close())
+		}
+		cancel()
+	}
+	b.mu.Lock()
+	if b.expiry != nil {
+		b.expiry.Stop()
+	}
+	b.mu.Unlock()
+	if b.Forge != nil {
+		b.Forge.Close()
+	}
+	if b.Copr != nil {
+		errs = append(errs, b.Copr.Close())
+	}
+	if b.Farm != nil {
+		b.Farm.Close()
+	}
+	if b.bus != nil {
+		b.bus.close()
+	}
+	b.working.Wait()
+	if b.lock != nil {
+		errs = append(errs, b.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// URL is the address of the box, without a slash at the end.
+func (b *Box) URL() string { return b.access.URL }
+
+// Access is what the service needs to know.
+func (b *Box) Access() Access { return b.access }
+
+// RealBuilds reports whether Copr in the box really builds, or why it does not.
+func (b *Box) RealBuilds() (yes bool, why string) { return b.real, b.why }
+
+// Service is the address of the service, or empty.
+func (b *Box) Service() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.service
+}
+
+// SetService says where the service is.
+func (b *Box) SetService(address string) {
+	address = strings.TrimSuffix(address, "/")
+	b.mu.Lock()
+	b.service = address
+	b.mu.Unlock()
+	hook := ""
+	if address != "" {
+		hook = address + GitHubHook
+	}
+	b.Forge.SetWebhook(hook, b.access.WebhookSecret)
+	b.bus.wake()
+}
+
+// target says where messages to the service go; nowhere without a service.
+func (b *Box) target(path string) func() string {
+	return func() string {
+		if address := b.Service(); address != "" {
+			return address + path
+		}
+		return ""
+	}
+}
+
+func (b *Box) path(elements ...string) string {
+	return filepath.Join(append([]string{b.options.Dir}, elements...)...)
+}
+
+// bare reads a repository of the forge.
+func (b *Box) bare(fullName string) *git.Bare {
+	return b.git.Bare(b.path("forge", "git", strings.ToLower(fullName)+".git"))
+}
+
+// serve hands a request to the service that it is for.
+func (b *Box) serve(w http.ResponseWriter, r *http.Request) {
+	p := r.URL.Path
+	switch {
+	case githubfake.Serves(r):
+		b.Forge.ServeHTTP(w, r)
+	case within(p, "/copr/api_3"), within(p, "/copr/results"), within(p, "/copr/tmp"):
+		http.StripPrefix("/copr", b.Copr).ServeHTTP(w, r)
+	case within(p, "/testing-farm/v0.1"), within(p, "/testing-farm/artifacts"):
+		b.serveFarm(w, r)
+	case within(p, "/bodhi/releases"):
+		http.StripPrefix("/bodhi", b.Bodhi).ServeHTTP(w, r)
+	default:
+		b.pages.ServeHTTP(w, r)
+	}
+}
+
+func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
+
+// listen opens the address that the box had the last time, if it may.
+func (b *Box) listen() (net.Listener, error) {
+	host, port, err := net.SplitHostPort(or(b.options.Addr, or(b.state.Addr, "127.0.0.1:0")))
+	if err != nil {
+		return nil, fmt.Errorf("address %q: %w", b.options.Addr, err)
+	}
+	if kept, keptPort, err := net.SplitHostPort(b.state.Addr); port == "0" && err == nil && kept == host {
+		port = keptPort
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, err
+	}
+	_, port, err = net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		listener.Close()
+		return nil, err
+	}
+	b.state.Addr = net.JoinHostPort(host, port)
+	if err := b.save(); err != nil {
+		listener.Close()
+		return nil, err
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	b.setURL("http://" + net.JoinHostPort(host, port))
+	return listener, nil
+}
+
+func (b *Box) setURL(url string) {
+	a := &b.access
+	a.URL, a.GitHubAPI = url, url+"/api/v3/"
+	a.CoprURL, a.TestingFarmURL, a.BodhiURL = url+"/copr", url+"/testing-farm/v0.1", url+"/bodhi"
+}

@@ -1,0 +1,94 @@
+package box
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Options say what box to start. Dir is needed; the rest has defaults.
+type Options struct {
+	// Dir keeps everything: repositories, builds, keys, and the address, so
+	// that a box that is started again on it is the same box.
+	Dir string
+	// Addr is the host and port to listen on, 127.0.0.1 and the port of the
+	// last time if empty. Port 0 means a free one for the first time, and
+	// that one from then on.
+	Addr string
+	// ServiceURL is where the service is reached: webhooks, notifications and
+	// messages go there. It may be set later with SetService.
+	ServiceURL string
+	Pace       Pace   // FastPace if zero
+	Builds     Builds // BuildsAuto if empty
+	// Ambient opens some pull requests in the first minute, so that there is
+	// something to see.
+	Ambient bool
+	Log     *slog.Logger // discarded if nil
+}
+
+// Builds says whether Copr in the box really builds.
+type Builds string
+
+// The ways of building. Auto is real where rpmbuild and a sandbox work, and
+// simulated elsewhere.
+const (
+	BuildsAuto      Builds = "auto"
+	BuildsReal      Builds = "real"
+	BuildsSimulated Builds = "simulated"
+)
+
+// Pace is how long things take in the box.
+type Pace struct {
+	Queue  time.Duration // until Copr starts a part of a build
+	SRPM   time.Duration // simulated making of a source package
+	Chroot time.Duration // simulated build in a chroot; some take up to half as long again
+	Wait   time.Duration // until Testing Farm has a machine
+	Test   time.Duration // running tests
+	Outage time.Duration // of a service that is switched off
+	Stroll time.Duration // between pull requests that the box opens by itself
+}
+
+// FastPace is for tests, DemoPace for people who want to see things move.
+var (
+	FastPace = Pace{
+		Queue: 50 * time.Millisecond, SRPM: 300 * time.Millisecond, Chroot: 400 * time.Millisecond,
+		Wait: 100 * time.Millisecond, Test: 300 * time.Millisecond, Outage: 2 * time.Second, Stroll: 200 * time.Millisecond,
+	}
+	DemoPace = Pace{
+		Queue: time.Second, SRPM: 4 * time.Second, Chroot: 9 * time.Second,
+		Wait: 3 * time.Second, Test: 8 * time.Second, Outage: time.Minute, Stroll: 12 * time.Second,
+	}
+)
+
+// Access is what the service needs to work with the services in the box.
+// Addresses have no slash at the end unless they say so.
+type Access struct {
+	URL string // of the box, which is also that of the forge
+
+	GitHubAPI     string // base of the REST API, with a slash at the end
+	AppID         int64
+	AppSlug       string
+	AppKey        []byte // PEM
+	WebhookSecret string // webhooks go to the service's GitHubHook
+
+	CoprURL   string
+	CoprLogin string
+	CoprToken string
+	CoprOwner string // the user that the login belongs to
+
+	TestingFarmURL          string // with the version
+	TestingFarmToken        string
+	TestingFarmWebhookToken string // to be asked for: "token" of the requests' webhook
+
+	BodhiURL string
+	BusToken string // messages come to the service's BusHook, with this as bearer token
+
+	// UserToken speaks for a person, User, at the forge's API.
+	User, UserToken string
+}
+
+// Where the box speaks to the service.
+const (
+	GitHubHook      = "/hooks/github"
+	TestingFarmHook = "/hooks/testing-farm" // for the service to name in its requests
+	BusHook         = "/hooks/bus"
+)

@@ -1,0 +1,120 @@
+package box
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"millrace/clients/copr"
+)
+
+// crumb is a step of the way to a page. The last has no address.
+type crumb struct{ Text, URL string }
+
+var menu = []struct{ Key, Text, URL string }{
+	{"home", "Repositories", "/"},
+	{"copr", "Copr", "/copr/"},
+	{"farm", "Testing Farm", "/testing-farm/"},
+	{"bodhi", "Bodhi", "/bodhi/"},
+	{"webhooks", "Webhooks", "/-/webhooks"},
+	{"bus", "Message bus", "/-/bus"},
+}
+
+// htmxConfig forbids what the policy forbids anyway.
+const htmxConfig = `{"includeIndicatorCSS":false,"history":false,"morphIgnore":["data-htmx-powered","open"]}`
+
+func refreshQuery(on bool) string {
+	if on {
+		return ""
+	}
+	return "?refresh=1"
+}
+
+func troubleName(t Trouble) string {
+	for _, i := range troubles {
+		if i.Trouble == t {
+			return i.Service + ": " + i.Name
+		}
+	}
+	return string(t)
+}
+
+// ago says how long ago a time was.
+func ago(now, t time.Time) string {
+	switch d := now.Sub(t); {
+	case d < 45*time.Second:
+		return "just now"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", max(1, int(d.Round(time.Minute).Minutes())))
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Round(time.Hour).Hours()))
+	case d < 7*24*time.Hour:
+		return fmt.Sprintf("%d d ago", int(d.Hours())/24)
+	}
+	return t.UTC().Format("2006-01-02")
+}
+
+func short(sha string) string { return sha[:min(len(sha), 8)] }
+
+func many(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
+func pullState(state string, merged bool) (key, word string) {
+	switch {
+	case merged:
+		return "passed", "merged"
+	case state == "open":
+		return "running", "open"
+	}
+	return "canceled", "closed"
+}
+
+func answerOf(status int) string {
+	if status == 0 {
+		return "–"
+	}
+	return fmt.Sprint(status)
+}
+
+func chrootName(name string) string {
+	if name == copr.SourceChroot {
+		return "source package"
+	}
+	return name
+}
+
+func coprTitle(p coprPage) string { return or(p.Name, "Copr") }
+
+func coprCrumbs(p coprPage) []crumb {
+	if p.Name == "" {
+		return []crumb{{Text: "Copr"}}
+	}
+	return []crumb{{"Copr", "/copr/"}, {Text: p.Name}}
+}
+
+// revPath is the revision of a page as one element of a path.
+func revPath(p repoPage) string {
+	if strings.Contains(p.Rev, "/") && len(p.Commits) > 0 {
+		return p.Commits[0].SHA
+	}
+	return p.Rev
+}
+
+// targetOf is the repository that pull requests of a repository go to.
+func targetOf(p repoPage) string { return or(p.ForkOf, p.FullName()) }
+
+func headOf(p repoPage, branch branchRow) string {
+	if p.ForkOf != "" {
+		return p.Owner + ":" + branch.Name
+	}
+	return branch.Name
+}
+
+func apiCommand(p repoPage) string {
+	return fmt.Sprintf("curl -H 'Authorization: Bearer %s' %s/api/v3/repos/%s/pulls \\\n  -d '{\"title\": \"My change\", \"head\": \"my-change\", \"base\": \"%s\"}'",
+		p.Token, p.URL, p.FullName(), p.DefaultBranch)
+}
