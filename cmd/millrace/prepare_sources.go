@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"millrace/clients/git"
 	"millrace/jobs/sandbox"
@@ -27,6 +28,8 @@ RPM_PACKAGER ('Name <mail>') writes merge commits and changelog entries.
 
 Options:
 `
+
+const trustedTimeout = 4 * time.Hour
 
 // preparation is what the command line asks for.
 type preparation struct {
@@ -174,11 +177,16 @@ func (p *preparation) builder() (*sources.Builder, error) {
 		identity = git.Identity{Name: name, Email: email}
 	}
 	agent := os.Getenv("PACKIT_USER_AGENT")
+	var timeout time.Duration
+	if p.trusted {
+		timeout = trustedTimeout // who owns the machine has a limit too
+	}
 	return &sources.Builder{
 		// Whoever runs this command may read the directories of this machine.
 		Git:      &git.Git{AllowFile: true},
 		Sandbox:  &sandbox.Sandbox{Trusted: p.trusted, AllowUnsandboxed: p.unsandboxed},
 		Identity: identity,
+		Timeout:  timeout,
 		// The machine that is thrown away has the network it shall have.
 		ActionNetwork: p.trusted,
 		Download:      sources.Download{AllowPrivate: p.trusted, UserAgent: agent},

@@ -107,7 +107,7 @@ func (p *preparation) placeArchive(made string) error {
 		return unreadable(place, err)
 	}
 	if p.req.CopyArchive {
-		err = p.tree.copyTo(made, p.tree, place)
+		_, err = p.tree.copyTo(made, p.tree, place, maxSources)
 	} else {
 		var target string
 		target, err = filepath.Rel(filepath.FromSlash(p.specDir()), filepath.FromSlash(made))

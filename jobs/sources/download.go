@@ -1,6 +1,7 @@
 package sources
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,8 @@ func (p *preparation) download(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, 3*p.Download.timeout(), errLong)
+	defer cancel()
 	for _, s := range all {
 		if !s.Remote || !specfile.IsExpanded(s.Expanded) {
 			continue
@@ -73,7 +76,12 @@ func (p *preparation) fetch(ctx context.Context, address, name string) error {
 		return unreadable(temporary, err)
 	}
 	defer p.tree.root.Remove(filepath.FromSlash(temporary)) // gone already if all went well
-	size, err := p.Download.fetch(ctx, address, f)
+	d := p.Download
+	if left := p.maxSources() - p.downloaded; left < d.maxSize() {
+		d.MaxSize = cmp.Or(left, -1) // zero would be the default
+	}
+	size, err := d.fetch(ctx, address, f)
+	p.downloaded += size
 	if err := errors.Join(err, f.Close()); err != nil {
 		return failedDownload(ctx, address, err)
 	}
@@ -87,8 +95,8 @@ func (p *preparation) fetch(ctx context.Context, address, name string) error {
 // failedDownload tells what the user can change from what may pass.
 func failedDownload(ctx context.Context, address string, err error) error {
 	message := fmt.Sprintf("Failed to download source from %s:", address)
-	if ctx.Err() != nil {
-		return fmt.Errorf("%s %w", message, ctx.Err())
+	if cause := context.Cause(ctx); cause != nil && cause != errLong {
+		return fmt.Errorf("%s %w", message, cause)
 	}
 	if refusal, ok := errors.AsType[*refusedError](err); ok {
 		return &UserError{Message: message, Err: refusal}
@@ -103,6 +111,9 @@ func (e *refusedError) Error() string { return e.reason }
 
 func refuse(format string, args ...any) error { return &refusedError{fmt.Sprintf(format, args...)} }
 
+// errLong ends downloads that take too long together.
+var errLong = errors.New("the downloads take too long")
+
 var errStalled = fmt.Errorf("no byte came for %s", readTimeout)
 
 // fetch writes what is at address to w and returns its size.
@@ -115,11 +126,7 @@ func (d *Download) fetch(ctx context.Context, address string, w io.Writer) (int6
 	if err := checkScheme(u); err != nil {
 		return 0, err
 	}
-	limit := d.Timeout
-	if limit <= 0 {
-		limit = 10 * time.Minute
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, d.timeout())
 	defer cancel()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -158,10 +165,7 @@ func (d *Download) fetch(ctx context.Context, address string, w io.Writer) (int6
 
 // store copies a body, within limits on its size and on pauses in it.
 func (d *Download) store(res *http.Response, w io.Writer, stop func()) (int64, error) {
-	most := d.MaxSize
-	if most <= 0 {
-		most = 1 << 30
-	}
+	most := d.maxSize()
 	if res.ContentLength > most {
 		return 0, refuse("the file has %d bytes, which is more than %d", res.ContentLength, most)
 	}
@@ -180,6 +184,20 @@ func (d *Download) store(res *http.Response, w io.Writer, stop func()) (int64, e
 		return n, refuse("the file has more than %d bytes", most)
 	}
 	return n, nil
+}
+
+func (d *Download) timeout() time.Duration {
+	if d.Timeout > 0 {
+		return d.Timeout
+	}
+	return 10 * time.Minute
+}
+
+func (d *Download) maxSize() int64 {
+	if d.MaxSize != 0 {
+		return d.MaxSize
+	}
+	return 1 << 30
 }
 
 type readerFunc func([]byte) (int, error)

@@ -180,3 +180,28 @@ func TestSourcesAreDownloaded(t *testing.T) {
 	u.commit("Keep sources elsewhere")
 	succeed(t, b, u, use)
 }
+
+func TestAllSourcesTogetherAreLimited(t *testing.T) {
+	t.Parallel()
+	b, s := newBuilder(t), fileServer(t)
+	u := hello(t, "")
+	u.write("hello.spec", strings.Replace(helloSpec, "BuildArch", "Source1: one\nSource2: two\nBuildArch", 1))
+	u.commit("Name sources")
+	script := "head -c 60000 /dev/zero > one; ln -s one two"
+	succeed(t, b, u, withAction("post-modifications", script))
+	b.MaxSources = 100_000
+	refused(t, b, u, "all sources together are larger than allowed", withAction("post-modifications", script))
+
+	address := s.URL + "/file.txt"
+	b.MaxSources = int64(2 * len("for millrace, identity"))
+	two := []models.ConfigSource{{Path: "one", URL: address}, {Path: "two", URL: address}}
+	use := func(r *Request) {
+		r.Package = helloPackage(func(p *models.PackageSettings) { p.Sources, p.PreserveSpec = two, true })
+		r.Package.Settings.SpecfilePath = ptr("none.spec")
+	}
+	u.write("none.spec", localSpec)
+	u.commit("A spec file without sources")
+	refused(t, b, u, "all sources together", use) // the archive itself is larger
+	two = append(two, models.ConfigSource{Path: "three", URL: address})
+	refused(t, b, u, "the file has", use)
+}

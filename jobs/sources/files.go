@@ -65,6 +65,10 @@ func (t *tree) isDir(name string) bool {
 	return err == nil && info.IsDir()
 }
 
+const maxSources = 4 << 30
+
+var errTooMuch = errors.New("all sources together are larger than allowed")
+
 var errNotRegular = errors.New("it is not a regular file")
 
 // open opens a regular file for reading.
@@ -122,19 +126,23 @@ func (t *tree) create(name string) (*os.File, error) {
 	return t.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|syscall.O_NONBLOCK, 0o644)
 }
 
-// copyTo copies a file into another tree.
-func (t *tree) copyTo(name string, to *tree, newName string) error {
+// copyTo copies a file of at most limit bytes into another tree, and returns
+// its size.
+func (t *tree) copyTo(name string, to *tree, newName string, limit int64) (int64, error) {
 	from, err := t.open(name)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer from.Close()
 	f, err := to.create(newName)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	_, err = io.Copy(f, from)
-	return errors.Join(err, f.Close())
+	n, err := io.Copy(f, io.LimitReader(from, limit+1))
+	if n > limit {
+		err = errTooMuch
+	}
+	return n, errors.Join(err, f.Close())
 }
 
 // readSpec parses the spec file at name.

@@ -144,10 +144,11 @@ func (p *preparation) setSource() error {
 	return nil
 }
 
-// setRelease writes the release, followed by dist.
+// setRelease writes the release, followed by dist once.
 func (p *preparation) setRelease(release string) error {
 	const dist = "%{?dist}"
-	if !strings.HasSuffix(release, dist) && !strings.HasSuffix(p.spec.RawRelease(), dist) {
+	release = strings.TrimSuffix(release, dist)
+	if _, has, _ := specfile.SplitRelease(p.spec.RawRelease()); has == "" {
 		release += dist
 	}
 	if err := p.spec.SetRelease(release); err != nil {

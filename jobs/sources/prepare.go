@@ -38,6 +38,7 @@ type preparation struct {
 
 	tag         string // newest that counts, or ""
 	tagDone     bool
+	downloaded  int64 // bytes
 	version     string
 	archive     string // its file name in the directory of the spec file
 	archiveRoot string // the directory in it, if it is known
@@ -159,17 +160,20 @@ func (p *preparation) collect(ctx context.Context) (*Result, error) {
 		Dir: to.dir, Spec: path.Base(p.specPath), Package: p.pkg.Settings.Downstream(), Tag: p.tag,
 		ParseTimeMacros: p.pkg.Settings.ParseTimeMacros,
 	}
-	if err := p.tree.copyTo(p.specPath, to, r.Spec); err != nil {
+	if _, err := p.tree.copyTo(p.specPath, to, r.Spec, specfile.MaxSize); err != nil {
 		return nil, unreadable(p.specPath, err)
 	}
+	left := p.maxSources()
 	for _, name := range names {
 		from := path.Join(p.specDir(), name)
 		if name == r.Spec || !p.tree.exists(from) {
 			continue // rpmbuild says so, in its own words
 		}
-		if err := p.tree.copyTo(from, to, name); err != nil {
+		size, err := p.tree.copyTo(from, to, name, left)
+		if err != nil {
 			return nil, unreadable(from, err)
 		}
+		left -= size
 		r.Files = append(r.Files, name)
 	}
 	if v := p.spec.Version(); specfile.IsExpanded(v) {

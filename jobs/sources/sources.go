@@ -74,7 +74,8 @@ type Builder struct {
 	// included.
 	ActionNetwork bool
 
-	Download Download
+	Download   Download
+	MaxSources int64 // bytes of all sources together, and of all downloads; 4 GiB if zero
 	// Macros are defined for rpm in addition to, and before, those of the
 	// machine, as "dist" to ".fc44".
 	Macros map[string]string
@@ -145,6 +146,13 @@ func (b *Builder) now() time.Time {
 		return b.Now()
 	}
 	return time.Now()
+}
+
+func (b *Builder) maxSources() int64 {
+	if b.MaxSources > 0 {
+		return b.MaxSources
+	}
+	return maxSources
 }
 
 func (b *Builder) timeout() time.Duration {

@@ -489,6 +489,19 @@ func TestReleaseSuffix(t *testing.T) {
 		r.Package = helloPackage(func(s *models.PackageSettings) { s.VersionSuffix = ptr("^git{PACKIT_PROJECT_COMMIT}") })
 	})
 	o.wantLines(t, "Version:        1.2.3^git"+short, "Source0:        hello-1.2.3.tar.gz")
+
+	u.write("bumped.spec", strings.Replace(helloSpec, "3%{?dist}", "3%{?dist}.2", 1))
+	u.write("plain.spec", strings.Replace(helloSpec, "3%{?dist}", "3", 1))
+	u.write("auto.spec", strings.Replace(helloSpec, "3%{?dist}", "%autorelease", 1))
+	u.commit("More specs")
+	for spec, want := range map[string]string{"bumped.spec": "3.x", "plain.spec": "3.x", "auto.spec": "1.x"} {
+		for _, suffix := range []string{"x", "x%{?dist}"} {
+			o := succeed(t, b, u, func(r *Request) {
+				r.Package = helloPackage(func(s *models.PackageSettings) { s.SpecfilePath, s.ReleaseSuffix = &spec, &suffix })
+			})
+			o.wantLines(t, "Release:        "+want+"%{?dist}")
+		}
+	}
 }
 
 func TestReleaseIsLeftAlone(t *testing.T) {
