@@ -3,9 +3,11 @@ package views
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +51,7 @@ func newSite(t *testing.T) *site {
 	mux.HandleFunc("/pipelines/731", func(w http.ResponseWriter, r *http.Request) { s.show(w, r, s.pipelinePart) })
 	mux.HandleFunc(TargetURL(731, "copr_build", "epel-9-x86_64"), func(w http.ResponseWriter, r *http.Request) { s.show(w, r, s.runPart) })
 	mux.HandleFunc(ProjectURL(sampleProject()), func(w http.ResponseWriter, r *http.Request) { s.show(w, r, s.projectPart) })
+	mux.HandleFunc("/times", func(w http.ResponseWriter, r *http.Request) { s.show(w, r, timesPart) })
 	mux.HandleFunc("/projects", func(w http.ResponseWriter, r *http.Request) { s.show(w, r, s.projectsPart) })
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
@@ -128,6 +131,21 @@ func (s *site) projectPart(r *http.Request) templ.Component {
 		return ProjectPipelines(s.project)
 	}
 	return nil
+}
+
+// timesPart has ages and lengths of all sizes.
+func timesPart(*http.Request) templ.Component {
+	return templ.ComponentFunc(func(ctx context.Context, w io.Writer) error {
+		now := FrameOf(ctx).Now
+		var parts []templ.Component
+		for _, age := range []time.Duration{10 * time.Second, 70 * time.Second, 8*m + 10*time.Second, 58 * m, 59*m + 40*time.Second, 5 * time.Hour, 23*time.Hour + 20*m, 23*time.Hour + 40*m, 50 * time.Hour, 6 * 24 * time.Hour, 8 * 24 * time.Hour, -5*m - 10*time.Second, -10 * time.Second, -30 * time.Hour} {
+			parts = append(parts, when(now.Add(-age)))
+		}
+		for _, length := range []time.Duration{0, 5 * time.Second, 75 * time.Second, 4*m + 10*time.Second, time.Hour + 10*time.Second, 3*time.Hour + 4*m + 10*time.Second, 50*time.Hour + 10*time.Second} {
+			parts = append(parts, ticking(now.Add(-length), false), ticking(now.Add(-length), true))
+		}
+		return frame(page{Name: "Times"}).Render(templ.WithChildren(ctx, templ.Join(parts...)), w)
+	})
 }
 
 func (s *site) projectsPart(r *http.Request) templ.Component {
@@ -456,6 +474,35 @@ func TestFilterAsYouType(t *testing.T) {
 	b.do(chromedp.Reload())
 	b.until(`document.querySelectorAll("#projects-list tbody tr").length`, "2")
 }
+
+// The script that counts on says the same as the server.
+func TestTicking(t *testing.T) {
+	t.Parallel()
+	s, b := newSite(t), browse(t)
+	b.do(chromedp.Navigate(s.URL + "/times"))
+	b.until(`document.querySelector("[data-js][hidden]") === null`, "true")
+	const texts = `[...root.querySelectorAll("time[data-abs], [data-since]")].map(t => t.textContent.trim()).join("\n")`
+	// what the script made of the page, and the page again as the server has it now
+	b.until(`((root) => `+texts+`)(document).length > 100`, "true")
+	b.do(chromedp.Evaluate(`window.from = ""; fetch(location.href).then(r => r.text()).then(h => {
+		const root = new DOMParser().parseFromString(h, "text/html");
+		window.from = `+texts+`;
+	}); 0`, nil))
+	b.until(`window.from.length > 100`, "true")
+	first := strings.Split(b.value("window.from"), "\n")
+	got := strings.Split(b.value(`((root) => `+texts+`)(document)`), "\n")
+	for i := range first {
+		// seconds go on while we look, so only their shape is compared
+		seconds := strings.HasSuffix(first[i], " s")
+		if shape(got[i]) != shape(first[i]) || !seconds && got[i] != first[i] {
+			b.Errorf("the script says %q where the server says %q", got[i], first[i])
+		}
+	}
+}
+
+var digits = regexp.MustCompile(`\d+`)
+
+func shape(s string) string { return digits.ReplaceAllString(s, "#") }
 
 func TestDisplayChoices(t *testing.T) {
 	t.Parallel()
