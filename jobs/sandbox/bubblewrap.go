@@ -16,7 +16,7 @@ import (
 )
 
 // home is where a command without a home of its own has one.
-const home = "/home/builder"
+const home = "/tmp/home"
 
 // systemFiles are what programs need of /etc. The rest of it may hold secrets
 // that our own user can read.
@@ -207,13 +207,12 @@ func (s *Sandbox) mounts(c Command) []string {
 		m.bind("--ro-bind-try", "/etc/resolv.conf")
 	}
 	m.add("--proc", "/proc", "--dev", "/dev")
-	for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {
-		m.parents(dir)
-		m.add("--size", strconv.Itoa(scratch), "--perms", "1777", "--tmpfs", dir)
-	}
+	m.add("--size", strconv.Itoa(scratch), "--perms", "1777", "--tmpfs", "/tmp")
+	m.add("--size", strconv.Itoa(sharedMemory), "--perms", "1777", "--tmpfs", "/dev/shm")
+	m.parents("/var/tmp")
+	m.add("--symlink", "../tmp", "/var/tmp")
 	if c.Home == "" {
-		m.parents(home)
-		m.add("--size", strconv.Itoa(scratch), "--perms", "1777", "--tmpfs", home)
+		m.add("--perms", "0777", "--dir", home)
 	}
 	for _, path := range s.ReadOnly {
 		m.bind("--ro-bind", path)
@@ -254,7 +253,7 @@ func (m *mountArgs) parents(path string) {
 		m.made = map[string]bool{}
 	}
 	m.made[dir] = true
-	for _, mounted := range []string{"/tmp", "/dev", "/usr", "/var/tmp", home} {
+	for _, mounted := range []string{"/tmp", "/dev", "/usr"} {
 		if dir == mounted {
 			return
 		}

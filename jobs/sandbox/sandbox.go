@@ -60,8 +60,12 @@ const (
 	DefaultFileSize  = 2 << 30
 )
 
-// scratch is the size of each private file system in memory: /tmp, /dev/shm.
-const scratch = 512 << 20
+// Sizes of /tmp and /dev/shm, which take memory that Limits.Memory does not
+// count.
+const (
+	scratch      = 512 << 20
+	sharedMemory = 64 << 20
+)
 
 // Sandbox runs commands. The zero value uses the bubblewrap of the search
 // path. It must not be copied after its first use.

@@ -124,7 +124,7 @@ func TestNothingOutsideCanBeReached(t *testing.T) {
 		"write to the kernel":    "echo x > /proc/sys/kernel/core_pattern",
 		"read shadow":            "cat /etc/shadow",
 		"look into root's home":  "ls /root/.",
-		"look into /home":        "test -n \"$(ls /home | grep -v builder)\"",
+		"look into /home":        "ls /home",
 		"see a process of ours":  "test -e /proc/" + strconv.Itoa(os.Getpid()) + "/status && ps -e | grep -q sandbox.test",
 		"read our environment":   "grep -qz PATH_OF_THE_HOST /proc/1/environ",
 		"signal our process":     "kill -0 " + strconv.Itoa(os.Getpid()),
@@ -132,6 +132,7 @@ func TestNothingOutsideCanBeReached(t *testing.T) {
 		"remount":                "mount -o remount,rw /",
 		"become root":            "sudo -n true || setpriv --reuid 0 true",
 		"make a device":          "mknod x c 1 1 && cat x",
+		"fill the memory":        "head -c 100M /dev/zero > /dev/shm/x",
 		"use sysfs":              "ls /sys/class",
 	} {
 		t.Run(name, func(t *testing.T) {
