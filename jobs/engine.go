@@ -165,6 +165,9 @@ func (e *Engine) work(ctx context.Context, kind models.StepKind) error {
 	if err != nil {
 		return err // the lease lapses, and another tries
 	}
+	if len(w.Runs) == 0 { // canceled just now
+		return e.settle(ctx, w, Outcome{}, nil)
+	}
 	carrier := e.Kinds[kind]
 	if carrier == nil {
 		return e.settle(ctx, w, Outcome{}, broken(nil, "This service does not carry out steps of the kind %s.", kind))

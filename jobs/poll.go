@@ -27,7 +27,7 @@ func (e *Engine) poll(ctx context.Context, groupID int64) error {
 		return nil
 	}
 	w, err := e.load(ctx, group)
-	if err != nil {
+	if err != nil || len(w.Runs) == 0 { // settled since we looked
 		return err
 	}
 	outcome, err := carrier.Poll(ctx, w)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"millrace/clients/httpx"
 	"millrace/models"
@@ -90,7 +89,7 @@ func (r *Runner) tell(ctx context.Context, report *models.Report) error {
 }
 
 func (r *Runner) send(ctx context.Context, forge Forge, project *models.Project, report *models.Report) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, r.Timing.Lease*9/10)
 	defer cancel()
 	if !strings.HasPrefix(report.Name, commentPrefix) {
 		report.ExternalID, report.AsStatus, err = forge.SetCheck(ctx, project, report)
@@ -111,7 +110,7 @@ func (r *Runner) send(ctx context.Context, forge Forge, project *models.Project,
 // lease takes a thing that only one may use at a time, for as long as a lease.
 func (e *Engine) lease(ctx context.Context, key, holder string) (ok bool, err error) {
 	err = e.Store.InTx(ctx, func(tx *store.Tx) error {
-		ok, err = tx.TakeLease(ctx, key, holder, store.Now().Add(2*time.Minute))
+		ok, err = tx.TakeLease(ctx, key, holder, store.Now().Add(e.Timing.Lease))
 		return err
 	})
 	return ok, err

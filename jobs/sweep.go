@@ -35,6 +35,9 @@ func (r *Runner) Recover(ctx context.Context) error {
 		if n > 0 {
 			r.Log.InfoContext(ctx, "taken up again what the last process was working on", "groups", n)
 		}
+		if err := tx.DropAllLeases(ctx); err != nil {
+			return err
+		}
 		return tx.ForgetHints(ctx)
 	})
 }

@@ -192,9 +192,10 @@ func (v *service) checkBus(ctx context.Context) (string, error) {
 	}
 	listening, cancel := context.WithCancel(ctx)
 	defer cancel()
-	consumer := *v.bus
-	consumer.Queue, consumer.Log = "", slog.New(slog.DiscardHandler)
-	consumer.Handle = func(context.Context, fedmsg.Message) error { return nil } // a queue of its own: nothing is lost
+	consumer := &fedmsg.Consumer{ // with a queue of its own, so that nothing is lost
+		Broker: v.bus.Broker, Topics: v.bus.Topics, Log: slog.New(slog.DiscardHandler),
+		Handle: func(context.Context, fedmsg.Message) error { return nil },
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- consumer.Run(listening) }()
 	for {

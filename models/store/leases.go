@@ -27,3 +27,12 @@ func (tx *Tx) DropLease(ctx context.Context, key, holder string) error {
 	}
 	return nil
 }
+
+// DropAllLeases gives everything back. It is for the start of the one process of
+// an embedded database: the holders are dead.
+func (tx *Tx) DropAllLeases(ctx context.Context) error {
+	if _, err := tx.db.ExecContext(ctx, "DELETE FROM leases"); err != nil {
+		return fmt.Errorf("dropping all leases: %w", err)
+	}
+	return nil
+}

