@@ -20,10 +20,16 @@ type command struct {
 
 func commands() []command {
 	return []command{
+		{"allow", "let projects use the service, or deny it", allowCommand},
 		{"config", "check a package config, expand aliases", configCommand},
+		{"demo", "start everything on this machine, Fedora in a box beside it", demoCommand},
+		{"doctor", "look at everything the service needs, say what is wrong", doctorCommand},
 		{"event", "show what a message from outside is understood to say", eventCommand},
+		{"migrate", "bring the database up to date", migrateCommand},
 		{"prepare-sources", "make spec file and sources out of an upstream repository", prepareSourcesCommand},
 		{"rpm", "compare versions as rpm does", rpmCommand},
+		{"serve", "run the service", serveCommand},
+		{"settings", "list and check all settings", settingsCommand},
 		{"spec", "change the version or the changelog of a spec file", specCommand},
 	}
 }

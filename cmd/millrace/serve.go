@@ -74,6 +74,7 @@ type process struct {
 	web      bool
 	workers  bool
 	demo     string // address of Fedora in a box, for a link
+	service  *service
 
 	opened func(v *service) error // called when the service is open, before it works; may be nil
 }
@@ -91,6 +92,7 @@ func (p *process) run(ctx context.Context, ready func(address string)) error {
 		return err
 	}
 	defer v.store.Close()
+	p.service = v
 	v.runner.Watch = jobs.Watcher{Settled: metrics.Settled, Retried: metrics.Retried}
 	if p.opened != nil {
 		if err := p.opened(v); err != nil {

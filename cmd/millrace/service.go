@@ -40,9 +40,6 @@ type service struct {
 	observe  func(service, operation string, status int, err error, took time.Duration)
 }
 
-// identity signs what we commit and the changelog entries that we write.
-var identity = git.Identity{Name: "Millrace", Email: "millrace@localhost"}
-
 // openService opens the database, brings the embedded one up to date, and makes
 // the clients. capacity is what this process works on; zero: nothing.
 func openService(ctx context.Context, s *settings, log *slog.Logger, capacity jobs.Capacity,
@@ -142,6 +139,7 @@ func (v *service) kinds(data string) map[models.StepKind]jobs.Kind {
 		p, err := builds.Client.Project(ctx, owner, project)
 		return p.Chroots, err
 	}
+	identity := git.Identity{Name: v.settings.Git.Name, Email: v.settings.Git.Email}
 	here := &jobs.SRPMHere{
 		Builder: &sources.Builder{
 			Git: &git.Git{}, Cache: &git.Cache{Git: &git.Git{}, Dir: filepath.Join(data, "mirrors")},
@@ -215,7 +213,9 @@ func (v *service) work(ctx context.Context) error {
 	}
 	var also sync.WaitGroup
 	also.Go(func() { v.runner.Sweep(ctx) })
-	also.Go(func() { v.tidy(ctx) })
+	also.Go(func() {
+		v.runner.Tidy(ctx, jobs.Retention{Logs: v.settings.Retention.Logs, Deliveries: v.settings.Retention.Deliveries, Events: v.settings.Retention.Events})
+	})
 	if v.bus != nil {
 		also.Go(func() {
 			if err := v.bus.Run(ctx); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"millrace/clients/copr"
+	"millrace/jobs/sources"
 	"millrace/models"
 )
 
@@ -48,6 +49,7 @@ type settings struct {
 		InternalProjects                []string
 	}
 	Bodhi struct{ URL string }
+	Git   struct{ Name, Email string }
 	Bus   struct {
 		URL, CA, Certificate, Key, Queue string
 		Topics                           []string
@@ -108,6 +110,9 @@ func (s *settings) all() []setting {
 		{key: "testing_farm.webhook_token", doc: "what Testing Farm shows us to prove that a note is its own", value: &s.TestingFarm.WebhookToken, secret: true},
 		{key: "testing_farm.internal_projects", doc: "projects (forge/namespace/name) that may use the internal ranch", value: &s.TestingFarm.InternalProjects},
 
+		{key: "git.name", doc: "who signs our commits and changelog entries", value: &s.Git.Name},
+		{key: "git.email", doc: "their address", value: &s.Git.Email},
+
 		{key: "bodhi.url", doc: "address of Bodhi, for the list of releases", value: &s.Bodhi.URL},
 
 		{key: "bus.url", doc: "amqps:// address of the message bus; empty: not connected, runs are polled", value: &s.Bus.URL},
@@ -147,7 +152,8 @@ func defaults() *settings {
 	s.Deployment, s.Prefix, s.LogLevel, s.LogLimit = "prod", "/packit", "info", 8<<20
 	s.GitHub.Host = "github.com"
 	s.Copr.URL, s.Copr.Owner, s.Copr.SRPM, s.Copr.KeepDays = copr.DefaultURL, "packit", "copr", 60
-	s.Copr.Deps = []string{"git-core", "rpm-build", "curl"}
+	s.Copr.Deps = slices.Clone(sources.CoprPackages)
+	s.Git.Name, s.Git.Email = "Millrace", "millrace@localhost"
 	s.TestingFarm.URL, s.TestingFarm.Ranch = "https://api.dev.testing-farm.io/v0.1", "public"
 	s.Bodhi.URL = "https://bodhi.fedoraproject.org"
 	s.Bus.Topics = []string{"org.fedoraproject.prod.copr.build.start", "org.fedoraproject.prod.copr.build.end"}

@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"millrace/box"
+	"millrace/models"
+	"millrace/models/store"
+	"millrace/models/store/seed"
+)
+
+// demo is Fedora in a box with the service beside it.
+type demo struct {
+	dir       string // of all data
+	temporary bool   // dir is to be removed at the end
+	port      int
+	boxPort   int
+	story     string // to play; empty: none
+	verbose   bool
+	stdout    io.Writer
+}
+
+// demoCommand starts the service on the embedded database and the outside world
+// in a box beside it.
+func demoCommand(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprint(stderr, "Usage: millrace demo [--port N] [--box-port N] [--dir DIR] [--play STORY | --list]\n\n"+
+			"Starts the service on the embedded database, with all the services it talks to in a\nbox beside it, and prints `ready: ADDRESS` when its pages can be opened.\n")
+		flags.PrintDefaults()
+	}
+	d := &demo{stdout: stdout}
+	flags.IntVar(&d.port, "port", 8080, "port of the pages; 0: any free one")
+	flags.IntVar(&d.boxPort, "box-port", 0, "port of the box; 0: any free one, the same again for the same directory")
+	flags.StringVar(&d.dir, "dir", "", "`directory` that keeps the data; by default one that is removed at the end")
+	flags.StringVar(&d.story, "play", "", "play the `story` of that name to its end, and exit")
+	flags.BoolVar(&d.verbose, "verbose", false, "log everything to standard error")
+	listThem := flags.Bool("list", false, "list the stories")
+	if code, done := parseOnly(flags, args, stderr); done {
+		return code
+	}
+	if *listThem {
+		for _, s := range box.Stories() {
+			fmt.Fprintf(stdout, "%-22s %s\n", s.Name, s.Summary)
+		}
+		return 0
+	}
+	if _, known := box.StoryNamed(d.story); d.story != "" && !known {
+		fmt.Fprintf(stderr, "millrace demo: there is no story %q; --list lists them\n", d.story)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	level := "warn"
+	if d.verbose {
+		level = "debug"
+	}
+	log, err := newLog(stderr, level)
+	if err == nil {
+		err = d.run(ctx, log)
+	}
+	if err != nil {
+		return complain(stderr, "demo", err)
+	}
+	return 0
+}
+
+func (d *demo) run(ctx context.Context, log *slog.Logger) error {
+	if err := d.openDir(); err != nil {
+		return err
+	}
+	if d.temporary {
+		defer os.RemoveAll(d.dir)
+	}
+	if err := d.choosePort(); err != nil {
+		return err
+	}
+	base := "http://127.0.0.1:" + strconv.Itoa(d.port)
+	options := box.Options{
+		Dir: filepath.Join(d.dir, "box"), ServiceURL: base, Pace: box.DemoPace, Ambient: d.story == "", Log: log,
+	}
+	if d.story != "" {
+		options.Pace, options.Builds = box.FastPace, box.BuildsSimulated
+	}
+	if d.boxPort != 0 {
+		options.Addr = "127.0.0.1:" + strconv.Itoa(d.boxPort)
+	}
+	b, err := box.Start(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var played error
+	p := &process{
+		settings: d.settings(base, b.Access()), log: log, web: true, workers: true, demo: b.URL(),
+		opened: func(v *service) error { return d.welcome(ctx, v, b) },
+	}
+	var told chan error
+	err = p.run(ctx, func(string) {
+		d.announce(base, b)
+		if d.story != "" {
+			told = make(chan error, 1)
+			go func() { // ends with the story, and ends everything
+				told <- d.play(ctx, b, p.service)
+				cancel()
+			}()
+		}
+	})
+	if told != nil {
+		played = <-told
+	}
+	return errors.Join(played, err)
+}
+
+// announce says what there is; the line that says ready is the last.
+func (d *demo) announce(base string, b *box.Box) {
+	real, why := b.RealBuilds()
+	builds := "builds are simulated: " + why
+	if real {
+		builds = "builds are real: " + why
+	}
+	fmt.Fprintf(d.stdout, "data: %s\nFedora in a box: %s/ (%s)\nready: %s/\n", d.dir, b.URL(), builds, base)
+}
+
+func (d *demo) openDir() (err error) {
+	if d.dir == "" {
+		d.temporary = true
+		if d.dir, err = os.MkdirTemp("", "millrace-demo-"); err != nil {
+			return fmt.Errorf("making a directory for the demo: %w", err)
+		}
+		return nil
+	}
+	if d.dir, err = filepath.Abs(d.dir); err != nil {
+		return fmt.Errorf("finding the directory of the demo: %w", err)
+	}
+	if err := os.MkdirAll(d.dir, 0o755); err != nil {
+		return fmt.Errorf("making the directory of the demo: %w", err)
+	}
+	return nil
+}
+
+// choosePort takes the port of the last time, or a free one. It is chosen before
+// the service listens, because the box must know where to send webhooks.
+func (d *demo) choosePort() error {
+	kept := filepath.Join(d.dir, "port")
+	if text, err := os.ReadFile(kept); err == nil && d.port == 0 {
+		d.port, _ = strconv.Atoi(string(text)) // if it is no number, any will do
+	}
+	if d.port == 0 || !free(d.port) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return fmt.Errorf("finding a free port: %w", err)
+		}
+		defer l.Close()
+		if d.port != 0 {
+			fmt.Fprintf(d.stdout, "port %d is taken\n", d.port)
+		}
+		d.port = l.Addr().(*net.TCPAddr).Port
+	}
+	return os.WriteFile(kept, []byte(strconv.Itoa(d.port)), 0o644)
+}
+
+func free(port int) bool {
+	l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(port))
+	if err != nil {
+		return false
+	}
+	l.Close()
+	return true
+}
+
+// settings point the service at the box. Things go faster than in Fedora, so we
+// look more often.
+func (d *demo) settings(base string, a box.Access) *settings {
+	s := defaults()
+	s.Listen, s.Base = "127.0.0.1:"+strconv.Itoa(d.port), base
+	s.Database, s.DataDir = filepath.Join(d.dir, "millrace.db"), filepath.Join(d.dir, "data")
+	s.GitHub.Host = hostOf(a.URL)
+	s.GitHub.APIURL, s.GitHub.AppID, s.GitHub.PrivateKey = a.GitHubAPI, a.AppID, string(a.AppKey)
+	s.GitHub.WebhookSecrets = []string{a.WebhookSecret}
+	s.Copr.URL, s.Copr.Login, s.Copr.Token, s.Copr.Owner = a.CoprURL, a.CoprLogin, a.CoprToken, a.CoprOwner
+	s.TestingFarm.URL, s.TestingFarm.Token, s.TestingFarm.WebhookToken = a.TestingFarmURL, a.TestingFarmToken, a.TestingFarmWebhookToken
+	s.Bodhi.URL = a.BodhiURL
+	s.Bus.Tokens = []string{a.BusToken}
+	w := &s.Workers
+	w.Lease, w.Sweep, w.Doubt = 10*time.Second, 250*time.Millisecond, time.Second
+	w.Poll1, w.PollMax, w.Retry, w.RetryMax, w.Tries = 3*time.Second, 15*time.Second, 2*time.Second, 30*time.Second, 30
+	w.Shutdown = 3 * time.Second
+	return s
+}
+
+func hostOf(address string) string {
+	p, err := models.ParseProjectURL(address + "/a/b")
+	if err != nil {
+		return address
+	}
+	return p.Forge
+}
+
+// welcome lets the box's namespaces in, as an operator would with millrace allow,
+// and gives a new database a past.
+func (d *demo) welcome(ctx context.Context, v *service, b *box.Box) error {
+	err := v.store.InTx(ctx, func(tx *store.Tx) error {
+		for _, n := range b.Namespaces() {
+			if !n.Allowed {
+				continue
+			}
+			a := &models.Allowance{
+				Forge: v.settings.GitHub.Host, Namespace: n.Name, State: models.AllowedState, Actor: "demo", Reason: "It is in the box.",
+			}
+			if err := tx.SetAllowance(ctx, a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil || d.story != "" {
+		return err
+	}
+	marker := filepath.Join(d.dir, "seeded")
+	if _, err := os.Stat(marker); err == nil {
+		return nil
+	}
+	if err := seedHistory(ctx, v, b); err != nil {
+		return err
+	}
+	return os.WriteFile(marker, nil, 0o644)
+}
+
+// play plays the story and prints a line for each of its pipelines.
+func (d *demo) play(ctx context.Context, b *box.Box, v *service) error {
+	story, _ := box.StoryNamed(d.story) // known: demoCommand looked
+	teller := &box.Teller{Box: b, View: view{v.store, v.settings.GitHub.Host}}
+	err := story.Play(ctx, teller)
+	for _, p := range teller.Pipelines() {
+		project := p.Project
+		if project == nil {
+			project = new(models.Project)
+		}
+		fmt.Fprintf(d.stdout, "%d %s %s %s %s\n", p.ID, p.State, p.Kind, project.FullName(), p.Ref)
+	}
+	if err != nil {
+		return fmt.Errorf("the story %s did not end as it says: %w", d.story, err)
+	}
+	return nil
+}
+
+// view shows stories what the service made of them.
+type view struct {
+	store *store.Store
+	forge string
+}
+
+// Pipelines is part of box.View.
+func (v view) Pipelines(ctx context.Context, project string, pull int) ([]*models.Pipeline, error) {
+	events, err := v.Events(ctx, project, pull)
+	if err != nil {
+		return nil, err
+	}
+	var all []*models.Pipeline
+	for _, e := range events {
+		whole, err := v.store.Event(ctx, e.ID)
+		if err != nil {
+			return nil, err
+		}
+		for i := len(whole.Pipelines) - 1; i >= 0; i-- {
+			p, err := v.store.Pipeline(ctx, whole.Pipelines[i].ID)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, p)
+		}
+	}
+	return all, nil
+}
+
+// Events is part of box.View.
+func (v view) Events(ctx context.Context, project string, pull int) ([]*models.Event, error) {
+	p, err := models.ParseProjectURL("http://" + v.forge + "/" + project)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := v.store.ProjectAt(ctx, p.Forge, p.Namespace, p.Name)
+	if errors.Is(err, models.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	events, err := v.store.ReferenceEvents(ctx, stored.ID, models.PullRequestRef, strconv.Itoa(pull), 200)
+	slices.Reverse(events)
+	return events, err
+}
+
+// seedHistory makes the past that a service of some months would have.
+func seedHistory(ctx context.Context, v *service, b *box.Box) error {
+	return seed.Seed(ctx, v.store, seed.Options{
+		Size: seed.Small, Seed: 1, Now: store.Now(), Forge: v.settings.GitHub.Host, ForgeURL: b.URL(), CoprURL: b.Access().CoprURL,
+	})
+}
