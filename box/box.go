@@ -29,6 +29,10 @@ import (
 	"millrace/jobs/sandbox"
 )
 
+// maxBuilds is how much Copr really builds at once. Most of that is waiting, as
+// paced does.
+const maxBuilds = 6
+
 const (
 	appSlug   = "millrace-in-a-box"
 	coprOwner = "millrace"
@@ -65,6 +69,7 @@ type Box struct {
 	state    state
 	switches map[Trouble]time.Time // until when a trouble lasts
 	expiry   *time.Timer
+	fit      map[string]fitness // by full name of a repository
 }
 
 // Start opens the box in o.Dir, or makes a new one, and serves it until Close.
@@ -81,7 +86,7 @@ func Start(ctx context.Context, o Options) (*Box, error) {
 		o.Pace = FastPace
 	}
 	o.Builds = cmp.Or(o.Builds, BuildsAuto)
-	b := &Box{options: o, git: &git.Git{}, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), switches: make(map[Trouble]time.Time),
+	b := &Box{options: o, git: &git.Git{}, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), switches: make(map[Trouble]time.Time), fit: make(map[string]fitness),
 		service: strings.TrimSuffix(o.ServiceURL, "/")}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if err := b.start(ctx); err != nil {
@@ -179,7 +184,7 @@ func (b *Box) builder(ctx context.Context) (coprfake.Builder, int, error) {
 	if b.why == "" {
 		b.real = true
 		build := &coprfake.RPMBuild{Sandbox: s, AllowScripts: true}
-		return build.Build, 2, nil
+		return b.paced(build.Build), maxBuilds, nil
 	}
 	if b.options.Builds == BuildsReal {
 		return nil, 0, fmt.Errorf("real builds are not possible: %s", b.why)

@@ -195,19 +195,44 @@ func (b *Box) row(ctx context.Context, r githubfake.Repo) (repoRow, error) {
 		}
 	}
 	row.Last = newest(pulls, 3)
-	if _, ok := b.Forge.Branches(r.FullName())[r.DefaultBranch]; !ok {
-		return row, nil // it is empty
+	var err error
+	row.Scenarios, err = b.fitting(ctx, r)
+	return row, err
+}
+
+// fitness says which scenarios a commit is fit for.
+type fitness struct {
+	sha       string
+	scenarios []scenarioInfo
+}
+
+// fitting lists the scenarios that a repository is fit for. Pages ask often, and
+// it changes only with the default branch.
+func (b *Box) fitting(ctx context.Context, r githubfake.Repo) ([]scenarioInfo, error) {
+	sha := b.Forge.Branches(r.FullName())[r.DefaultBranch]
+	if sha == "" {
+		return nil, nil // it is empty
 	}
-	t, err := b.tree(ctx, r.FullName(), "refs/heads/"+r.DefaultBranch)
+	b.mu.Lock()
+	known := b.fit[r.FullName()]
+	b.mu.Unlock()
+	if known.sha == sha {
+		return known.scenarios, nil
+	}
+	t, err := b.tree(ctx, r.FullName(), sha)
 	if err != nil {
-		return row, err
+		return nil, err
 	}
+	known = fitness{sha: sha}
 	for _, s := range scenarios {
 		if s.needs(t) {
-			row.Scenarios = append(row.Scenarios, s)
+			known.scenarios = append(known.scenarios, s)
 		}
 	}
-	return row, nil
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fit[r.FullName()] = known
+	return known.scenarios, nil
 }
 
 // newest are the last of a list, the newest first.
@@ -521,6 +546,9 @@ func parseDiff(text string) diff {
 		switch {
 		case strings.HasPrefix(line, "@@"):
 			class, body = "at", true
+			if i := strings.Index(line[2:], "@@"); i > 0 {
+				line = line[:i+4] // what stands behind is not a line of the patch
+			}
 		case !body:
 			continue
 		case strings.HasPrefix(line, "+"):

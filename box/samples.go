@@ -80,13 +80,13 @@ BuildArch:      noarch
 %%autosetup
 
 %%build
-%[5]sbash -n %[1]s
+%[5]sbash -n %[6]s
 
 %%install
-install -D -p -m 0755 %[1]s %%{buildroot}%%{_bindir}/%[1]s
+install -D -p -m 0755 %[6]s %%{buildroot}%%{_bindir}/%[1]s
 
 %%check
-bash ./%[1]s --version
+bash ./%[6]s --version
 
 %%files
 %%{_bindir}/%[1]s
@@ -94,7 +94,7 @@ bash ./%[1]s --version
 %%changelog
 * Mon Jun 01 2026 The maintainers <maintainers@example.org> - %[2]s-1
 - Release %[2]s
-`, p.name, version, p.summary, p.license, trouble)
+`, p.name, version, p.summary, p.license, trouble, p.path(p.name))
 }
 
 // breakage is a line of %build that fails in the chroots of one release only.

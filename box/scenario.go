@@ -35,13 +35,13 @@ type scenarioInfo struct {
 }
 
 var scenarios = []scenarioInfo{
-	{Passes, "That passes", func(tree) bool { return true }},
-	{BreaksBuild, "That breaks a build in one chroot", func(t tree) bool { return t.spec() != "" && t.config() != "" && t.victim() != "" }},
-	{BreaksTest, "That breaks a test", func(t tree) bool { return t.test() != "" }},
-	{BreaksConfig, "That breaks the config", func(t tree) bool { return strings.Contains(t.text(t.config()), pullTrigger) }},
-	{MatchesNothing, "That matches no job", func(t tree) bool { return strings.Contains(t.text(t.config()), pullTrigger) }},
-	{Conflicts, "That conflicts with main", func(t tree) bool { return t.text("README.md") != "" }},
-	{WithLabel, "With the label “next”", func(t tree) bool { return strings.Contains(t.text(t.config()), "- "+nextLabel) }},
+	{Passes, "Passes", func(tree) bool { return true }},
+	{BreaksBuild, "Breaks a build in one chroot", func(t tree) bool { return t.spec() != "" && t.config() != "" && t.victim() != "" }},
+	{BreaksTest, "Breaks a test", func(t tree) bool { return t.test() != "" }},
+	{BreaksConfig, "Breaks the config", func(t tree) bool { return strings.Contains(t.text(t.config()), pullTrigger) }},
+	{MatchesNothing, "Matches no job", func(t tree) bool { return strings.Contains(t.text(t.config()), pullTrigger) }},
+	{Conflicts, "Conflicts with main", func(t tree) bool { return t.text("README.md") != "" }},
+	{WithLabel, "Has the label “next”", func(t tree) bool { return strings.Contains(t.text(t.config()), "- "+nextLabel) }},
 }
 
 const (

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"maps"
 	"net/url"
@@ -132,6 +133,26 @@ func (b *Box) simulate(ctx context.Context, t coprfake.Task) (coprfake.Outcome, 
 	outcome.Failed, outcome.Packages = true, nil
 	_, err = fmt.Fprintf(log.to, "%s\n%s\n", said, problem)
 	return outcome, err
+}
+
+// paced lets a real build take as long as people need to see it move.
+func (b *Box) paced(build coprfake.Builder) coprfake.Builder {
+	return func(ctx context.Context, t coprfake.Task) (coprfake.Outcome, error) {
+		wait := b.options.Pace.Chroot
+		if t.Chroot == copr.SourceChroot {
+			wait = b.options.Pace.SRPM
+		}
+		h := fnv.New32a()
+		fmt.Fprint(h, t.Build.ID, t.Chroot)
+		wait += wait / 2 * time.Duration(h.Sum32()%100) / 100
+		if _, err := fmt.Fprintln(t.Log, "INFO: preparing a machine"); err != nil {
+			return coprfake.Outcome{}, err
+		}
+		if !sleep(ctx, time.Until(t.Started.Add(wait))) {
+			return coprfake.Outcome{}, ctx.Err()
+		}
+		return build(ctx, t)
+	}
 }
 
 // untilStage passes lines on until one begins with mark.
