@@ -13,7 +13,7 @@ import (
 )
 
 // commentPrefix begins the names of reports that are comments.
-const commentPrefix = "comment:"
+const commentPrefix = models.CommentPrefix
 
 // want stores what the forge is to be told and makes a job for each news.
 func (e *Engine) want(ctx context.Context, tx *store.Tx, reports []*models.Report) error {

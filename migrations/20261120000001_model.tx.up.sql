@@ -150,6 +150,7 @@ CREATE TABLE steps (
 	job_index INTEGER NOT NULL DEFAULT -1,
 	config {{.JSON}},
 	mirrors BOOLEAN NOT NULL DEFAULT FALSE,
+	notices {{.JSON}},
 	state TEXT NOT NULL,
 	UNIQUE (pipeline_id, name)
 );

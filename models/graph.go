@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -196,12 +197,25 @@ func (g *Graph) needsPassed(step *Step, target *Target) (ok bool, obstacle strin
 		}
 		for _, t := range among {
 			if t.Run.State.Bad() {
-				return false, fmt.Sprintf("It needs %s of %s, which is %s.", t.Name, needed.Name, t.Run.State)
+				return false, notPassed(needed, t)
 			}
 			ok = ok && t.Run.State == Passed
 		}
 	}
 	return ok, ""
+}
+
+// endWords say of what is needed how it ended.
+var endWords = map[State]string{
+	Failed: "failed", Error: "ended in an error", Canceled: "was canceled", Skipped: "was skipped", Superseded: "was superseded",
+}
+
+// notPassed says for people why something that needs a target of step never runs.
+func notPassed(step *Step, target *Target) string {
+	if step.Kind == SRPMStep {
+		return fmt.Sprintf("It needs the source RPM, whose build %s.", endWords[target.Run.State])
+	}
+	return fmt.Sprintf("It needs %s of %s, which %s.", step.Name, target.Name, endWords[target.Run.State])
 }
 
 func (g *Graph) groupsOf(step *Step) []*RunGroup {
@@ -278,17 +292,20 @@ func (g *Graph) derive(now time.Time) {
 // Superseded). Groups that an outside service works on, or that a worker is
 // just handing over, are left to be canceled there.
 func (g *Graph) Stop(end State, reason string, now time.Time) error {
-	for _, group := range g.Groups {
+	for _, id := range slices.Sorted(maps.Keys(g.Groups)) {
+		group := g.Groups[id]
 		unfinished := slices.ContainsFunc(group.Members, func(r *Run) bool { return !r.State.Finished() })
 		if !unfinished {
 			continue
 		}
 		switch group.Phase {
 		case PhaseSubmitted, PhaseWorking:
-			group.Phase, group.PollAt, group.LeaseUntil = PhaseCanceling, now, time.Time{}
+			group.Phase, group.Polls, group.PollAt = PhaseCanceling, 0, now
+		case PhaseCanceling:
 		default:
-			group.Phase = PhaseSettled
+			group.Phase, group.PollAt = PhaseSettled, time.Time{}
 		}
+		group.Worker, group.LeaseUntil, group.NotBefore = "", time.Time{}, time.Time{}
 		group.Epoch++ // whoever holds it has lost it
 		g.TouchGroup(group, now)
 		for _, run := range group.Members {

@@ -136,6 +136,7 @@ type Step struct {
 	JobIndex   int             // position in the config's jobs; -1 for a step that no job asked for by name
 	Config     json.RawMessage // the job view at planning time, see JobView; null for none
 	Mirrors    bool            // the checks of its waiting targets show how their builds are doing
+	Notices    *Notices        // comments that its job asks for; nil for none
 	State      State           // derived from its runs
 
 	Needs   []*Need   `bun:"rel:has-many,join:id=step_id"`
@@ -213,7 +214,9 @@ type RunData struct {
 	CoprProject  string       `json:"copr_project,omitempty"`
 	Packages     []string     `json:"packages,omitempty"` // copr_build: NEVRAs of what was built
 	ResultURL    string       `json:"result_url,omitempty"`
-	Compose      string       `json:"compose,omitempty"` // tests
+	Unsupported  bool         `json:"unsupported,omitempty"` // copr_build: Copr does not have the chroot
+	Supported    []string     `json:"supported,omitempty"`   // copr_build: what it has; kept by the first unsupported run only
+	Compose      string       `json:"compose,omitempty"`     // tests
 	Plan         string       `json:"plan,omitempty"`
 	Tests        *TestSummary `json:"tests,omitempty"`
 	Artifacts    []Artifact   `json:"artifacts,omitempty"`

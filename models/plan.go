@@ -4,10 +4,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 )
+
+// maxPlanned is how many targets one event may be planned to have. A config can
+// ask for millions with a few lines.
+const maxPlanned = 5000
 
 // Facts is what planning must know beside the event and the config.
 type Facts struct {
@@ -71,6 +76,7 @@ type planner struct {
 	trigger   Trigger
 	decisions []Decision // one for each view, in the order of the config
 	wanted    []candidate
+	targets   int // planned so far, in all pipelines
 }
 
 // candidate is a view that passed all conditions and asks for a step.
@@ -158,7 +164,7 @@ func (p *planner) packages() []string {
 // plan makes the pipeline of one package: a source RPM for each different
 // recipe, the builds that use it, and the tests that follow them.
 func (p *planner) plan(name string) (Planned, bool) {
-	b := &builder{planner: p, sources: map[string]int{}, steps: map[string]int{}}
+	b := &builder{planner: p, sources: map[string]int{}, steps: map[string]bool{}}
 	b.pipeline = &Pipeline{
 		EventID: p.event.ID, ProjectID: p.event.ProjectID, CommitID: p.event.CommitID,
 		Package: name, Attempt: 1, Kind: p.event.Commit.Kind, Ref: p.event.Commit.Ref, SHA: p.event.Commit.SHA,
@@ -185,8 +191,8 @@ type builder struct {
 	groups   []*RunGroup
 	needs    []PlannedNeed
 	builds   []builtStep
-	sources  map[string]int // position of the SRPM step, by the recipe's hash
-	steps    map[string]int // how often a step name was used
+	sources  map[string]int  // position of the SRPM step, by the recipe's hash
+	steps    map[string]bool // names that are used
 }
 
 type builtStep struct {
@@ -197,9 +203,12 @@ type builtStep struct {
 
 func (b *builder) add(c candidate) {
 	d := &b.decisions[c.decision]
-	if c.view.Type == JobCoprBuild {
+	switch {
+	case b.targets >= maxPlanned:
+		d.Reason = fmt.Sprintf("The jobs before it have %d targets already; more are not planned for one event.", b.targets)
+	case c.view.Type == JobCoprBuild:
 		b.addBuild(c.view, d)
-	} else {
+	default:
 		b.addTests(c.view, d)
 	}
 	d.Planned = len(d.Targets) > 0
@@ -222,6 +231,7 @@ func (b *builder) addBuild(view *JobView, d *Decision) {
 		}
 		targets = append(targets, &Target{Name: chroot})
 	}
+	targets = distinct(targets)
 	if len(targets) == 0 {
 		d.Reason = "Every target of it is built by another job with the same identifier."
 		return
@@ -269,25 +279,34 @@ func (b *builder) source(view *JobView) int {
 }
 
 func (b *builder) addTests(view *JobView, d *Decision) {
-	if view.SkipBuild {
+	switch {
+	case view.SkipBuild:
 		var targets []*Target
 		for _, t := range view.TestTargets(b.facts.Releases, nil) {
 			targets = append(targets, &Target{Name: t.Name})
 		}
 		targets = distinct(targets)
 		if len(targets) == 0 {
-			d.Reason = "Its targets stand for no distribution."
+			d.Reason = fmt.Sprintf("Its targets (%s) stand for no distribution.", strings.Join(view.Targets.Names(), ", "))
 			return
 		}
 		b.addStep(TestsStep, view, targets, eachItsOwn)
 		d.Targets = names(targets)
-		return
+	case len(b.builds) == 0:
+		d.Reason = b.noBuild(view)
+	default:
+		b.addTestsOfBuilds(view, d)
 	}
-	if len(b.builds) == 0 {
-		d.Reason = "Test job requires build job definition in the configuration."
-		return
+}
+
+// noBuild says why tests have no build to follow.
+func (b *builder) noBuild(view *JobView) string {
+	for _, d := range b.decisions {
+		if d.Job == JobCoprBuild && d.Trigger == b.trigger && d.Package == view.Package && d.Reason != "" {
+			return fmt.Sprintf("Its build, job %d, does not run. %s", d.JobIndex, d.Reason)
+		}
 	}
-	b.addTestsOfBuilds(view, d)
+	return "Test job requires build job definition in the configuration."
 }
 
 // addTestsOfBuilds plans tests that follow builds, target by target. A build job
@@ -302,12 +321,18 @@ func (b *builder) addTestsOfBuilds(view *JobView, d *Decision) {
 		own = builds[0].chroots
 	}
 	byBuild := map[int][]*Target{}
+	tested := map[string]string{} // chroot whose packages are tested, by target
 	for _, t := range view.TestTargets(b.facts.Releases, own) {
 		at := slices.IndexFunc(builds, func(s builtStep) bool { return slices.Contains(s.chroots, t.Chroot) })
 		if at < 0 {
 			d.Dropped = append(d.Dropped, Dropped{t.Name, fmt.Sprintf("No build defined for the target '%s'.", t.Chroot)})
 			continue
 		}
+		if other, twice := tested[t.Name]; twice {
+			d.Dropped = append(d.Dropped, Dropped{t.Name, fmt.Sprintf("It is tested with the packages of %s; those of %s would be tested on the same.", other, t.Chroot)})
+			continue
+		}
+		tested[t.Name] = t.Chroot
 		target := &Target{Name: t.Name}
 		if t.Chroot != t.Name {
 			target.Follows = t.Chroot
@@ -315,7 +340,7 @@ func (b *builder) addTestsOfBuilds(view *JobView, d *Decision) {
 		byBuild[builds[at].position] = append(byBuild[builds[at].position], target)
 	}
 	for _, build := range builds {
-		targets := distinct(byBuild[build.position])
+		targets := byBuild[build.position]
 		if len(targets) == 0 {
 			continue
 		}
@@ -354,7 +379,9 @@ func (b *builder) addStep(kind StepKind, view *JobView, targets []*Target, group
 	} else {
 		step.Identifier = view.ID()
 		step.Mirrors = kind == TestsStep && !view.SkipBuild && view.SyncTestJobStatusesWithBuilds
+		step.Notices = noticesOf(view)
 	}
+	b.targets += len(targets)
 	b.pipeline.Steps = append(b.pipeline.Steps, step)
 	var group *RunGroup
 	for i, target := range targets {
@@ -373,16 +400,20 @@ func (b *builder) addStep(kind StepKind, view *JobView, targets []*Target, group
 	return position
 }
 
+var notInStepName = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+
 // stepName is unique in the pipeline and part of addresses.
 func (b *builder) stepName(kind StepKind, view *JobView) string {
-	name := string(kind)
+	base := string(kind)
 	if id := view.ID(); kind != SRPMStep && id != "" && id != view.Package {
-		name += ":" + id
+		id = notInStepName.ReplaceAllString(id, "-")
+		base += ":" + id[:min(len(id), 100)]
 	}
-	b.steps[name]++
-	if n := b.steps[name]; n > 1 {
-		name = fmt.Sprintf("%s~%d", name, n)
+	name := base
+	for n := 2; b.steps[name]; n++ {
+		name = fmt.Sprintf("%s~%d", base, n)
 	}
+	b.steps[name] = true
 	return name
 }
 
@@ -423,8 +454,10 @@ func names(targets []*Target) []string {
 // the same distribution, and its name is the target's.
 func distinct(targets []*Target) []*Target {
 	var kept []*Target
+	seen := make(map[string]bool, len(targets))
 	for _, t := range targets {
-		if !slices.ContainsFunc(kept, func(k *Target) bool { return k.Name == t.Name }) {
+		if !seen[t.Name] {
+			seen[t.Name] = true
 			kept = append(kept, t)
 		}
 	}

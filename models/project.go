@@ -2,7 +2,10 @@ package models
 
 import (
 	"fmt"
+	"net/netip"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -29,8 +32,23 @@ func (p *Project) FullName() string { return p.Namespace + "/" + p.Name }
 // Path is forge/namespace/name, which names the project uniquely.
 func (p *Project) Path() string { return p.Forge + "/" + p.Namespace + "/" + p.Name }
 
+// projectName is what forges allow in the parts of a project's path. A part may
+// not begin with a dash: GitLab's pages are below "/-/".
+var projectName = regexp.MustCompile(`^[A-Za-z0-9._~+][A-Za-z0-9._~+-]*$`)
+
+// Longest addresses and parts of them that are read. GitLab allows 255 bytes and
+// 20 groups in each other.
+const (
+	maxProjectURL  = 2000
+	maxProjectPart = 255
+	maxGroups      = 21
+)
+
 // ParseProjectURL reads the web or clone address of a repository.
 func ParseProjectURL(raw string) (*Project, error) {
+	if len(raw) > maxProjectURL {
+		return nil, fmt.Errorf("project address %.80q...: longer than %d bytes", raw, maxProjectURL)
+	}
 	u, err := url.Parse(strings.TrimSpace(raw))
 	if err != nil {
 		return nil, fmt.Errorf("project address %q: %w", raw, err)
@@ -38,15 +56,45 @@ func ParseProjectURL(raw string) (*Project, error) {
 	if u.Scheme != "https" && u.Scheme != "http" {
 		return nil, fmt.Errorf("project address %q: want http or https", raw)
 	}
+	host, err := forgeHost(u)
+	if err != nil {
+		return nil, fmt.Errorf("project address %q: %w", raw, err)
+	}
 	path := strings.TrimSuffix(strings.Trim(u.Path, "/"), ".git")
 	namespace, name, ok := cutLast(path, "/")
-	if u.Host == "" || !ok || namespace == "" || name == "" || strings.Contains(path, "//") {
+	if !ok {
 		return nil, fmt.Errorf("project address %q: want https://forge/namespace/name", raw)
 	}
-	return &Project{
-		Forge: strings.ToLower(u.Host), Namespace: namespace, Name: name,
-		URL: u.Scheme + "://" + strings.ToLower(u.Host) + "/" + path,
-	}, nil
+	parts := strings.Split(path, "/")
+	if len(parts) > maxGroups {
+		return nil, fmt.Errorf("project address %q: more than %d names", raw, maxGroups)
+	}
+	for _, part := range parts {
+		if len(part) > maxProjectPart || part == "." || part == ".." || !projectName.MatchString(part) {
+			return nil, fmt.Errorf("project address %q: %q is no name of a namespace or project", raw, part)
+		}
+	}
+	return &Project{Forge: host, Namespace: namespace, Name: name, URL: u.Scheme + "://" + host + "/" + path}, nil
+}
+
+var hostName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+
+// forgeHost is the host of an address, with the port if it is not the default.
+func forgeHost(u *url.URL) (string, error) {
+	name, port := strings.ToLower(u.Hostname()), u.Port()
+	if !hostName.MatchString(name) || len(name) > 253 || strings.Contains(name, "..") {
+		if ip, err := netip.ParseAddr(name); err != nil || !ip.Is6() || ip.Zone() != "" {
+			return "", fmt.Errorf("%q is no host", u.Host)
+		}
+		name = "[" + name + "]"
+	}
+	if port == "" || (u.Scheme == "https" && port == "443") || (u.Scheme == "http" && port == "80") {
+		return name, nil
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return "", fmt.Errorf("%q is no port", port)
+	}
+	return name + ":" + port, nil
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {

@@ -2,7 +2,10 @@ package models
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // checkJobs are the words that names of checks begin with. Projects refer to
@@ -28,8 +31,8 @@ func CheckName(view *JobView, kind StepKind, commit *Commit, target string) stri
 	if view.StatusNameTemplate != nil {
 		name, err := fillTemplate(*view.StatusNameTemplate, map[string]string{
 			"job_name": job, "chroot": target, "event": ref, "identifier": id, "package": view.Package,
-		})
-		if err == nil && strings.TrimSpace(name) != "" {
+		}, nil)
+		if name = oneLine(name, maxCheckName); err == nil && name != "" {
 			return name
 		}
 	}
@@ -39,11 +42,27 @@ func CheckName(view *JobView, kind StepKind, commit *Commit, target string) stri
 			name += ":" + part
 		}
 	}
-	return name
+	return oneLine(name, maxCheckName)
 }
 
-// fillTemplate replaces {word} by its value; {{ and }} stand for braces.
-func fillTemplate(template string, words map[string]string) (string, error) {
+// What forges take, in characters.
+const (
+	maxCheckName = 200
+	maxTitle     = 250
+)
+
+// oneLine is text as one line of at most so many characters.
+func oneLine(text string, most int) string {
+	text = strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return string([]rune(text)[:most-1]) + "…"
+}
+
+// fillTemplate replaces {word} by its value; {{ and }} stand for braces. What
+// is no word is an error, unless unknown says what to put there.
+func fillTemplate(template string, words map[string]string, unknown func(word string) string) (string, error) {
 	var b strings.Builder
 	for rest := template; rest != ""; {
 		i := strings.IndexAny(rest, "{}")
@@ -60,9 +79,15 @@ func fillTemplate(template string, words map[string]string) (string, error) {
 			continue
 		}
 		word, after, closed := strings.Cut(rest, "}")
+		if brace == '}' || !closed {
+			return "", fmt.Errorf("template %q: a single %q", template, brace)
+		}
 		value, known := words[word]
-		if brace == '}' || !closed || !known {
-			return "", fmt.Errorf("template %q: bad placeholder at %q", template, "{"+word)
+		if !known && unknown == nil {
+			return "", fmt.Errorf("template %q: no value for %q", template, word)
+		}
+		if !known {
+			value = unknown(word)
 		}
 		b.WriteString(value)
 		rest = after
@@ -71,34 +96,59 @@ func fillTemplate(template string, words map[string]string) (string, error) {
 }
 
 // Reports is what the forge shall say about the pipeline's commit now: one
-// report for each target that has a check. base is the address of our pages,
-// without a trailing slash.
+// report for each name that checks of targets have, and the comments on its pull
+// request that are due. base is the address of our pages, without a trailing
+// slash.
 func (g *Graph) Reports(base string) []*Report {
 	if g.SHA == "" {
 		return nil
 	}
 	var reports []*Report
+	byName := map[string]*Report{}
 	for _, step := range g.Steps {
 		for _, target := range step.Targets {
 			if target.Check == "" {
 				continue
 			}
 			state, title := g.check(step, target)
-			reports = append(reports, &Report{
-				ProjectID: g.ProjectID, CommitID: g.CommitID, SHA: g.SHA, Name: target.Check,
-				PipelineID: g.ID, RunID: target.RunID, EventID: g.EventID,
-				Wanted: state, Title: title, Body: g.checkBody(step, target),
-				URL: fmt.Sprintf("%s/runs/%d", base, target.RunID),
-			})
+			r := g.report(target.Check, state, oneLine(title, maxTitle), fmt.Sprintf("%s/runs/%d", base, target.RunID))
+			r.RunID, r.Body = target.RunID, g.checkBody(step, target)
+			// Jobs that differ in nothing a name is made of share a check, which
+			// then shows the one that needs people most.
+			if shared := byName[r.Name]; shared == nil {
+				byName[r.Name] = r
+				reports = append(reports, r)
+			} else if urgency(r.Wanted) < urgency(shared.Wanted) {
+				*shared = *r
+			}
 		}
 	}
-	return reports
+	return append(reports, g.comments(base)...)
+}
+
+func (g *Graph) report(name string, state CheckState, title, url string) *Report {
+	return &Report{
+		ProjectID: g.ProjectID, CommitID: g.CommitID, SHA: g.SHA, Name: name, PipelineID: g.ID, EventID: g.EventID,
+		Wanted: state, Title: title, URL: url,
+	}
+}
+
+// urgency orders states of checks: what people must see comes first, and
+// success only when there is nothing else.
+func urgency(s CheckState) int {
+	return slices.Index([]CheckState{
+		CheckFailure, CheckError, CheckRunning, CheckPending, CheckCanceled, CheckNeutral, CheckSuccess,
+	}, s)
 }
 
 // check is the state of a target in the words of a forge. The words themselves
 // are Packit's where it has some: people and scripts look for them.
 func (g *Graph) check(step *Step, target *Target) (CheckState, string) {
 	run := target.Run
+	words, ok := checkWords[step.Kind][run.State]
+	if !ok {
+		words = checkWords[""][run.State]
+	}
 	switch {
 	case run.State == Waiting && (step.Kind == CoprBuildStep || step.Mirrors):
 		return g.checkOfNeeds(step, target)
@@ -106,22 +156,13 @@ func (g *Graph) check(step *Step, target *Target) (CheckState, string) {
 		if state, title := g.checkOfNeeds(step, target); state.Final() && state != CheckSuccess {
 			return state, title
 		}
-		return CheckNeutral, "Skipped. " + run.Reason
-	case run.State == Superseded:
-		return CheckCanceled, "A newer commit took over."
-	case run.State == Canceled:
-		return CheckCanceled, "Canceled."
-	case run.State == Error:
-		return CheckError, firstOf(run.Reason, "It could not be found out.")
+		return CheckNeutral, firstOf(run.Reason, words.title)
+	case run.State == Passed || run.State == Superseded:
+		return words.state, words.title
+	case run.State == Queued && run.ExternalID != "" && step.Kind == CoprBuildStep:
+		return words.state, words.title // its place in a queue is for our own page
 	}
-	words := checkWords[step.Kind][run.State]
-	if words.state == "" {
-		words = checkWords[""][run.State]
-	}
-	if run.Reason != "" && run.State != Passed {
-		return words.state, run.Reason
-	}
-	return words.state, words.title
+	return words.state, firstOf(run.Reason, words.title)
 }
 
 type checkWord struct {
@@ -137,18 +178,23 @@ var checkWords = map[StepKind]map[State]checkWord{
 		Failed:  {CheckFailure, "RPMs failed to be built."},
 	},
 	TestsStep: {
-		Waiting: {CheckPending, "Waiting for RPMs to be built..."},
-		Queued:  {CheckRunning, "Build succeeded. Submitting the tests ..."},
-		Running: {CheckRunning, "Tests are running ..."},
-		Passed:  {CheckSuccess, "Tests passed ..."},
-		Failed:  {CheckFailure, "Tests failed ..."},
+		Waiting:  {CheckPending, "Waiting for RPMs to be built..."},
+		Queued:   {CheckRunning, "Build succeeded. Submitting the tests ..."},
+		Running:  {CheckRunning, "Tests are running ..."},
+		Passed:   {CheckSuccess, "Tests passed ..."},
+		Failed:   {CheckFailure, "Tests failed ..."},
+		Canceled: {CheckCanceled, "Tests canceled ..."},
 	},
 	"": {
-		Waiting: {CheckPending, "The task was accepted."},
-		Queued:  {CheckPending, "The task was accepted."},
-		Running: {CheckRunning, "In progress..."},
-		Passed:  {CheckSuccess, "Done."},
-		Failed:  {CheckFailure, "Failed."},
+		Waiting:    {CheckPending, "The task was accepted."},
+		Queued:     {CheckPending, "The task was accepted."},
+		Running:    {CheckRunning, "In progress..."},
+		Passed:     {CheckSuccess, "Done."},
+		Failed:     {CheckFailure, "Failed."},
+		Error:      {CheckError, "It could not be found out."},
+		Canceled:   {CheckCanceled, "Canceled."},
+		Skipped:    {CheckNeutral, "Skipped."},
+		Superseded: {CheckCanceled, "A newer commit took over."},
 	},
 }
 
@@ -182,19 +228,25 @@ func (g *Graph) checkOfBuild(build *Step, target *Target) (CheckState, string) {
 }
 
 func checkOfSource(step *Step) (CheckState, string) {
-	switch {
-	case step.State == Failed:
-		return CheckFailure, "SRPM build failed, check the logs for details."
-	case step.State == Error:
-		return CheckError, firstOf(step.Targets[0].Run.Reason, "The SRPM could not be built.")
-	case step.State.Bad():
-		return CheckCanceled, "The SRPM build was stopped."
-	case step.State == Running:
+	run := step.Targets[0].Run
+	switch run.State {
+	case Waiting, Queued:
+		if run.ExternalID != "" {
+			return CheckRunning, firstOf(run.Reason, "SRPM build in Copr was submitted...")
+		}
+		return CheckPending, firstOf(run.Reason, "The task was accepted.")
+	case Running:
 		return CheckRunning, "SRPM build is in progress..."
-	case step.State == Passed:
+	case Passed:
 		return CheckRunning, "SRPM build succeeded. Waiting for RPM build to start..."
+	case Failed:
+		return CheckFailure, firstOf(run.Reason, "SRPM build failed, check the logs for details.")
+	case Error:
+		return CheckError, firstOf(run.Reason, "The SRPM could not be built.")
+	case Superseded:
+		return CheckCanceled, "A newer commit took over."
 	}
-	return CheckPending, "The task was accepted."
+	return CheckCanceled, firstOf(run.Reason, "The SRPM build was stopped.")
 }
 
 func firstOf(a, b string) string {
@@ -211,7 +263,9 @@ func (g *Graph) checkBody(step *Step, target *Target) string {
 	row := func(name, value string) { fmt.Fprintf(&b, "| %s | %s |\n", name, value) }
 	b.WriteString("| | |\n|---|---|\n")
 	row("Pipeline", fmt.Sprintf("%d, attempt %d", g.ID, g.Attempt))
-	row("Package", markdown(g.Package))
+	if g.Package != "" {
+		row("Package", markdown(g.Package))
+	}
 	row("Target", markdown(target.Name))
 	if run.ExternalURL != "" {
 		row("At the service", markdown(run.ExternalURL))
@@ -221,6 +275,9 @@ func (g *Graph) checkBody(step *Step, target *Target) string {
 	}
 	if t := run.Data.Tests; t != nil {
 		row("Tests", fmt.Sprintf("%d passed, %d failed, %d errors, %d skipped", t.Passed, t.Failed, t.Errors, t.Skipped))
+	}
+	if run.Reason != "" {
+		fmt.Fprintf(&b, "\n%s\n", markdown(run.Reason))
 	}
 	for _, note := range run.Data.Notes {
 		fmt.Fprintf(&b, "\n%s\n", markdown(note))
