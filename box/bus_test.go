@@ -1,0 +1,172 @@
+package box
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"millrace/clients/copr"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// speak publishes a message of Copr about a build with this number.
+func speak(b *Box, build int) {
+	b.bus.publish("org.fedoraproject.prod.copr.build.end",
+		fmt.Appendf(nil, `{"build": %d, "chroot": "fedora-44-x86_64", "status": 1, "owner": "millrace", "copr": "p1", "user": "millrace", "pkg": "loom", "version": "1-1"}`, build))
+}
+
+func heard(s *service) []int64 {
+	ids := []int64{}
+	for _, m := range s.messages() {
+		ids = append(ids, m.message.BuildID)
+	}
+	return ids
+}
+
+func TestBus(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		trouble Trouble
+		want    []int64
+	}{
+		{"well", "", []int64{1, 2, 3}},
+		{"lost", BusLoses, []int64{}},
+		{"doubled", BusDoubles, []int64{1, 1, 2, 2, 3, 3}},
+		{"out of order", BusSwaps, []int64{2, 3, 1}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			b, s := newBox(t)
+			s.answer(http.StatusServiceUnavailable) // all three wait
+			if test.trouble != "" {
+				if err := b.Trouble(test.trouble, time.Minute); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for build := range 3 {
+				speak(b, build+1)
+			}
+			s.answer(0)
+			until(t, "nothing is pending", func() bool {
+				return !slices.ContainsFunc(b.bus.list(), func(m Message) bool { return m.State == "pending" })
+			})
+			if d := cmp.Diff(test.want, heard(s)); d != "" {
+				t.Errorf("heard (-want +got):\n%s", d)
+			}
+			for _, m := range s.messages() {
+				if m.token != "Bearer "+b.Access().BusToken || m.topic != "org.fedoraproject.prod.copr.build.end" || m.message.State != copr.Succeeded {
+					t.Errorf("message %+v", m)
+				}
+			}
+		})
+	}
+}
+
+// A message that the service refuses for good is not sent again by itself, but
+// by a button.
+func TestRefusedMessage(t *testing.T) {
+	t.Parallel()
+	b, s := newBox(t)
+	s.answer(http.StatusBadRequest)
+	speak(b, 7)
+	until(t, "it is refused", func() bool { m := b.bus.list()[0]; return m.State == "refused" && m.Tries == 1 })
+	s.answer(0)
+	speak(b, 8)
+	until(t, "the next arrives", func() bool { return slices.Equal(heard(s), []int64{8}) })
+	status, to, _ := post(t, b.URL()+"/-/redeliver/bus/1", nil)
+	if status != 303 || to != "/-/bus/1" {
+		t.Errorf("sending it again: %d %q", status, to)
+	}
+	until(t, "it arrives", func() bool { return slices.Equal(heard(s), []int64{8, 7}) })
+	if status, _, _ := post(t, b.URL()+"/-/redeliver/bus/99", nil); status != 404 {
+		t.Errorf("sending nothing again: %d", status)
+	}
+	id := b.Forge.Deliveries()[0].ID
+	if status, to, _ := post(t, fmt.Sprintf("%s/-/redeliver/webhook/%d", b.URL(), id), nil); status != 303 || !strings.HasSuffix(to, fmt.Sprint(id)) {
+		t.Errorf("sending a webhook again: %d %q", status, to)
+	}
+}
+
+// Old messages are forgotten, pending ones never.
+func TestBusForgets(t *testing.T) {
+	t.Parallel()
+	b := open(t, seeded(t), nil, nil)
+	speak(b, 1) // it cannot be delivered
+	if err := b.Trouble(BusLoses, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	for build := range maxMessages + 20 {
+		speak(b, build+2)
+	}
+	list := b.bus.list()
+	if n := len(list); n != maxMessages+21 || list[n-1].State != "pending" {
+		t.Fatalf("%d messages, the oldest is %s", n, list[n-1].State)
+	}
+	s := newService(t)
+	b.SetService(s.URL)
+	until(t, "the first arrives", func() bool { return slices.Equal(heard(s), []int64{1}) })
+	speak(b, 999)
+	if n := len(b.bus.list()); n != maxMessages {
+		t.Errorf("%d messages are kept, want %d", n, maxMessages)
+	}
+}
+
+func TestTroubles(t *testing.T) {
+	t.Parallel()
+	b, s := newBox(t)
+	c, farm, forge := clients(b)
+	if err := b.Trouble("none", 0); err == nil {
+		t.Error("there is a trouble called none")
+	}
+	tests := []struct {
+		trouble Trouble
+		call    func() error
+		words   string
+	}{
+		{CoprDown, func() error { _, err := c.User(t.Context()); return err }, "copr"},
+		{FarmDown, func() error { _, err := farm.Composes(t.Context(), "public"); return err }, "503"},
+		{GitHubLimited, func() error { _, err := forge.Repository(t.Context(), repoNamed(hello)); return err }, "rate limit"},
+	}
+	for _, test := range tests {
+		if err := test.call(); err != nil {
+			t.Errorf("%s has not begun: %v", test.trouble, err)
+		}
+		if err := b.Trouble(test.trouble, 300*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		if err := test.call(); err == nil || !strings.Contains(strings.ToLower(err.Error()), test.words) {
+			t.Errorf("%s: error %v, want one that says %q", test.trouble, err, test.words)
+		}
+		until(t, string(test.trouble)+" passes", func() bool { return len(b.Troubles()) == 0 })
+	}
+	until(t, "Copr answers again", func() bool { return tests[0].call() == nil })
+
+	for _, lost := range []bool{true, false} {
+		while := time.Minute
+		if !lost {
+			while = -1
+		}
+		if err := b.Trouble(GitHubLoses, while); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Open(t.Context(), hello, Passes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "the second is told", func() bool { return len(s.told("pull_request")) == 1 })
+
+	status, to, _ := post(t, b.URL()+"/-/trouble", map[string][]string{"trouble": {string(FarmSlow)}, "back": {"/testing-farm/"}})
+	_, _, page := get(t, b.URL()+"/copr/")
+	if status != 303 || to != "/testing-farm/" || !strings.Contains(page, "Testing Farm: Slow") {
+		t.Errorf("the button: %d %q; the pages say it: %v", status, to, strings.Contains(page, "Testing Farm: Slow"))
+	}
+	if b.farmQueue() <= time.Second {
+		t.Errorf("requests wait for %s only", b.farmQueue())
+	}
+}
