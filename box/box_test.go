@@ -185,6 +185,9 @@ var template = sync.OnceValues(func() (string, error) {
 var temporary string
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv("BOX_TO_KILL"); dir != "" {
+		live(dir)
+	}
 	dir, err := os.MkdirTemp("", "box-test-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -572,6 +575,67 @@ func TestRestart(t *testing.T) {
 	}
 	if next, err := b.Open(t.Context(), hello, Passes); err != nil || next.HeadBranch == p.HeadBranch {
 		t.Errorf("the next one has branch %q, %v", next.HeadBranch, err)
+	}
+}
+
+// live is what a process does until it is killed.
+func live(dir string) {
+	b, err := Start(context.Background(), Options{Dir: dir, Builds: BuildsSimulated})
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println(b.URL())
+	for n := 0; ; n++ {
+		if _, err := b.Open(context.Background(), samples[n%len(samples)].fullName(), Passes); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		speak(b, n)
+	}
+}
+
+// Whenever a box is killed, it can be opened again and has what it had.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	url := ""
+	for _, after := range []time.Duration{20, 60, 150, 700, 500, 300} { // the first ones while it is made
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), "BOX_TO_KILL="+dir)
+		var out bytes.Buffer
+		cmd.Stdout = &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(after * time.Millisecond)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Wait() // it was killed
+		said := strings.TrimSpace(out.String())
+		if said != "" && url != "" && said != url || strings.Contains(said, "\n") {
+			t.Fatalf("it said %q, before that %q", said, url)
+		}
+		url = or(url, said)
+	}
+	b := open(t, dir, nil, nil)
+	if url != "" && b.URL() != url {
+		t.Errorf("its address is %s, it was %s", b.URL(), url)
+	}
+	if n := len(b.Forge.Repos()); n < len(samples) {
+		t.Errorf("%d repositories, want %d at least", n, len(samples))
+	}
+	for _, sample := range samples {
+		name := sample.fullName()
+		for _, p := range b.Forge.Pulls(name) {
+			if status, _, _ := get(t, b.URL()+pullURL(name, p.Number)); status != 200 {
+				t.Errorf("pull request %d of %s: status %d", p.Number, name, status)
+			}
+		}
+	}
+	if _, err := b.Open(t.Context(), hello, Passes); err != nil {
+		t.Errorf("opening one more: %v", err)
 	}
 }
 
