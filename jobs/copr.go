@@ -3,11 +3,13 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"millrace/clients/copr"
 	"millrace/models"
@@ -21,13 +23,41 @@ type Copr struct {
 	Releases func(context.Context) (models.Releases, error) // what aliases stand for
 	KeepDays int                                            // of projects that are not to be preserved
 
-	mu      sync.Mutex // above known and knownAt
-	known   []string
-	knownAt time.Time
+	known remembered // chroots
 }
 
-// chrootsFresh is for how long Copr's list of chroots is believed.
-const chrootsFresh = 10 * time.Minute
+// For how long Copr's list of chroots is believed, and how old it may be when it
+// lacks one that is asked for.
+const (
+	chrootsFresh   = 10 * time.Minute
+	chrootsRecheck = 20 * time.Second
+)
+
+// remembered is a list of a service that changes rarely. The zero value has
+// nothing yet.
+type remembered struct {
+	mu   sync.Mutex // above what follows; not held while the service is asked
+	list []string
+	at   time.Time
+}
+
+// read returns the list, asked for anew if it is older than age.
+func (r *remembered) read(age time.Duration, ask func() ([]string, error)) ([]string, error) {
+	r.mu.Lock()
+	list, at := r.list, r.at
+	r.mu.Unlock()
+	if !at.IsZero() && time.Since(at) < age {
+		return list, nil
+	}
+	list, err := ask()
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.list, r.at = list, time.Now()
+	return list, nil
+}
 
 var notInName = regexp.MustCompile(`[^\w.-]`)
 
@@ -38,7 +68,8 @@ type place struct {
 }
 
 // place names the Copr project of a build step: what its job says, or else the
-// first of the tests that follow it, or else a name made of where the commit is.
+// first job of tests that says something, or else a name made of where the
+// commit is.
 func (c *Copr) place(p *models.Pipeline, step *models.Step, view *models.JobView) place {
 	owner, project := view.Owner, view.Project
 	for _, other := range p.Steps {
@@ -85,34 +116,69 @@ func valueOr(s *string, otherwise string) string {
 	return otherwise
 }
 
-// split tells the chroots that Copr has from those it does not have.
-func (c *Copr) split(ctx context.Context, chroots []string) (have, missing []string, err error) {
-	known, err := c.chroots(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, name := range chroots {
-		if slices.Contains(known, name) {
-			have = append(have, name)
-		} else {
-			missing = append(missing, name)
-		}
-	}
-	return have, missing, nil
+// chroots are names of chroots by whether Copr has them.
+type chroots struct {
+	have, missing []string
+	all           []string // that Copr has
 }
 
-func (c *Copr) chroots(ctx context.Context) ([]string, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.knownAt) < chrootsFresh {
-		return c.known, nil
+// split tells the chroots that Copr has from those it does not have.
+func (c *Copr) split(ctx context.Context, names []string) (chroots, error) {
+	s, err := c.splitKnown(ctx, names, chrootsFresh)
+	if err == nil && len(s.missing) > 0 {
+		s, err = c.splitKnown(ctx, names, chrootsRecheck) // it may be new
 	}
-	known, err := c.Client.Chroots(ctx)
+	return s, err
+}
+
+func (c *Copr) splitKnown(ctx context.Context, names []string, age time.Duration) (chroots, error) {
+	known, err := c.known.read(age, func() ([]string, error) { return c.Client.Chroots(ctx) })
 	if err != nil {
-		return nil, fmt.Errorf("listing Copr's chroots: %w", err)
+		return chroots{}, fmt.Errorf("listing Copr's chroots: %w", err)
 	}
-	c.known, c.knownAt = known, time.Now()
-	return known, nil
+	s := chroots{all: known}
+	for _, name := range names {
+		if slices.Contains(known, name) {
+			s.have = append(s.have, name)
+		} else {
+			s.missing = append(s.missing, name)
+		}
+	}
+	return s, nil
+}
+
+// unsupported ends the runs whose chroots Copr does not have. It is for the user
+// to mend if the job names them itself; an alias may be ahead of Copr.
+func (s chroots) unsupported(view *models.JobView, runs []*models.Run) []Update {
+	var updates []Update
+	for _, run := range runs {
+		if !slices.Contains(s.missing, run.Target) {
+			continue
+		}
+		state := models.Error
+		if named(view, run.Target) {
+			state = models.Failed
+		}
+		data := run.Data
+		data.Unsupported = true
+		if len(updates) == 0 {
+			data.Supported = s.all
+		}
+		updates = append(updates, Update{
+			Run: run, State: state, Data: &data,
+			Reason: "Not supported target: " + run.Target + ". Copr does not have this chroot.",
+		})
+	}
+	return updates
+}
+
+// named reports whether a job names a chroot or a distribution to test on
+// itself, not by way of an alias or a default.
+func named(view *models.JobView, name string) bool {
+	is := func(written string) bool { return written == name || written+"-x86_64" == name }
+	return slices.ContainsFunc(view.Targets, func(t models.TargetSettings) bool {
+		return is(t.Name) || slices.ContainsFunc(t.Distros, is)
+	})
 }
 
 // prepare makes the project, or brings it to what the view asks for.
@@ -168,15 +234,16 @@ func (c *Copr) difference(at place, is copr.Project, view *models.JobView, chroo
 		change.Chroots = all
 		wish("chroots", strings.Join(is.Chroots, ", "), strings.Join(all, ", "))
 	}
-	if len(view.AdditionalRepos) > 0 && !sameSet(is.AdditionalRepos, view.AdditionalRepos) {
-		change.AdditionalRepos = view.AdditionalRepos
+	ours := at.owner == c.Owner
+	if (ours || len(view.AdditionalRepos) > 0) && !sameSet(is.AdditionalRepos, view.AdditionalRepos) {
+		change.AdditionalRepos = append([]string{}, view.AdditionalRepos...) // not nil: that would change nothing
 		wish("additional_repos", is.AdditionalRepos, view.AdditionalRepos)
 	}
 	if is.Bootstrap != "" && view.Bootstrap != is.Bootstrap {
 		change.Bootstrap = &view.Bootstrap
 		wish("bootstrap", is.Bootstrap, view.Bootstrap)
 	}
-	if at.owner != c.Owner {
+	if !ours {
 		return change, wishes
 	}
 	if is.Unlisted == view.ListOnHomepage {
@@ -200,20 +267,42 @@ func sameSet(a, b []string) bool {
 // says what was wished.
 func (c *Copr) edit(ctx context.Context, at place, change copr.ProjectOptions, wishes []string) error {
 	_, err := c.Client.EditProject(ctx, at.owner, at.project, change)
-	if copr.IsPermission(err) {
-		if _, err := c.Client.RequestPermission(ctx, at.owner, at.project, true, false); err != nil && temporary(err) {
-			return err
-		}
-		return fail("This service may not change the settings of the Copr project %s/%s. The permission admin was asked for. What would change: %s.",
-			at.owner, at.project, strings.Join(wishes, "; "))
-	}
-	if copr.IsConflict(err) { // builds are running; the next try reads the project again
+	switch {
+	case err == nil:
+		return nil
+	case copr.IsPermission(err):
+		return c.askAdmin(ctx, at, "the settings of the Copr project", wishes)
+	case copr.IsConflict(err): // builds are running; the next try reads the project again
 		return fmt.Errorf("changing the Copr project %s/%s while builds run: %w", at.owner, at.project, again{err})
 	}
+	return c.refused(err, "changing the Copr project %s/%s", at.owner, at.project)
+}
+
+// askAdmin explains that this service may not change something of a project, and
+// asks the owners for the right to.
+func (c *Copr) askAdmin(ctx context.Context, at place, what string, wishes []string) error {
+	asked, err := c.ask(ctx, at, true, false)
 	if err != nil {
-		return c.refused(err, "changing the Copr project %s/%s", at.owner, at.project)
+		return err
 	}
-	return nil
+	return fail("This service may not change %s %s/%s. %s What would change: %s.", what, at.owner, at.project, asked, strings.Join(wishes, "; "))
+}
+
+// ask requests a role in another's project and says so, or says that Copr did
+// not take the request.
+func (c *Copr) ask(ctx context.Context, at place, admin, builder bool) (string, error) {
+	role := "builder"
+	if admin {
+		role = "admin"
+	}
+	_, err := c.Client.RequestPermission(ctx, at.owner, at.project, admin, builder)
+	switch {
+	case err == nil:
+		return fmt.Sprintf("The permission %s was asked for; when the owners have granted it, try again.", role), nil
+	case temporary(err):
+		return "", fmt.Errorf("asking for the permission %s in %s/%s: %w", role, at.owner, at.project, err)
+	}
+	return fmt.Sprintf("It needs the permission %s, which could not be asked for; Copr says: %s.", role, strings.TrimSuffix(copr.Text(err), ".")), nil
 }
 
 // again marks an error as worth another try, whatever the service called it.
@@ -228,30 +317,62 @@ func (c *Copr) setChroots(ctx context.Context, at place, view *models.JobView, c
 	if err != nil {
 		return err
 	}
-	for chroot, settings := range view.ChrootSettings(releases) {
+	all := view.ChrootSettings(releases)
+	for _, chroot := range slices.Sorted(maps.Keys(all)) {
+		settings := all[chroot]
 		if !settings.CoprSettings() || !slices.Contains(chroots, chroot) {
 			continue
 		}
-		want := copr.ChrootOptions{
-			AdditionalRepos: settings.AdditionalRepos, AdditionalPackages: settings.AdditionalPackages,
-			WithOpts: settings.WithOpts, WithoutOpts: settings.WithoutOpts,
-		}
-		if settings.AdditionalModules != nil && *settings.AdditionalModules != "" {
-			want.AdditionalModules = strings.Fields(strings.ReplaceAll(*settings.AdditionalModules, ",", " "))
-		}
-		is, err := c.Client.ProjectChroot(ctx, at.owner, at.project, chroot)
-		if err != nil {
-			return c.refused(err, "reading the settings of the chroot %s", chroot)
-		}
-		if sameSet(is.AdditionalRepos, want.AdditionalRepos) && sameSet(is.AdditionalPackages, want.AdditionalPackages) &&
-			sameSet(is.AdditionalModules, want.AdditionalModules) && sameSet(is.WithOpts, want.WithOpts) && sameSet(is.WithoutOpts, want.WithoutOpts) {
-			continue
-		}
-		if err := c.Client.EditProjectChroot(ctx, at.owner, at.project, chroot, want); err != nil {
-			return c.refused(err, "changing the settings of the chroot %s", chroot)
+		if err := c.setChroot(ctx, at, chroot, chrootOptions(settings)); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// chrootOptions are what a target says of its chroot; what it does not say is
+// empty.
+func chrootOptions(t models.TargetSettings) copr.ChrootOptions {
+	o := copr.ChrootOptions{
+		AdditionalRepos: t.AdditionalRepos, AdditionalPackages: t.AdditionalPackages, WithOpts: t.WithOpts, WithoutOpts: t.WithoutOpts,
+	}
+	if t.AdditionalModules != nil {
+		o.AdditionalModules = strings.FieldsFunc(*t.AdditionalModules, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
+	}
+	return o
+}
+
+func (c *Copr) setChroot(ctx context.Context, at place, chroot string, want copr.ChrootOptions) error {
+	is, err := c.Client.ProjectChroot(ctx, at.owner, at.project, chroot)
+	if err != nil {
+		return c.refused(err, "reading the settings of the chroot %s", chroot)
+	}
+	var wishes []string
+	for _, setting := range []struct {
+		name    string
+		is, set []string
+	}{
+		{"additional_repos", is.AdditionalRepos, want.AdditionalRepos},
+		{"additional_packages", is.AdditionalPackages, want.AdditionalPackages},
+		{"additional_modules", is.AdditionalModules, want.AdditionalModules},
+		{"with_opts", is.WithOpts, want.WithOpts},
+		{"without_opts", is.WithoutOpts, want.WithoutOpts},
+	} {
+		if !sameSet(setting.is, setting.set) {
+			wishes = append(wishes, fmt.Sprintf("%s: %v → %v", setting.name, setting.is, setting.set))
+		}
+	}
+	if len(wishes) == 0 {
+		return nil
+	}
+	err = c.Client.EditProjectChroot(ctx, at.owner, at.project, chroot, want)
+	switch {
+	case err == nil:
+		return nil
+	case copr.IsPermission(err):
+		return c.askAdmin(ctx, at, "the chroot "+chroot+" of the Copr project", wishes)
+	}
+	return c.refused(err, "changing the settings of the chroot %s", chroot)
 }
 
 // refused turns a final answer of Copr into one for the user, in Copr's words.
@@ -279,10 +400,11 @@ func (c *Copr) submitRefused(ctx context.Context, at place, p *models.Project, e
 	case copr.IsForgeProjectRefused(err):
 		return fail("Not allowed to build in %s/%s Copr project. Its owner can allow %s in the project's settings.", at.owner, at.project, p.Path())
 	case copr.IsPermission(err):
-		if _, err := c.Client.RequestPermission(ctx, at.owner, at.project, false, true); err != nil && temporary(err) {
+		asked, err := c.ask(ctx, at, false, true)
+		if err != nil {
 			return err
 		}
-		return fail("This service may not build in the Copr project %s/%s. The permission builder was asked for; when it is granted, build again.", at.owner, at.project)
+		return fail("This service may not build in the Copr project %s/%s. %s", at.owner, at.project, asked)
 	}
 	return c.refused(err, "submitting the build to %s/%s", at.owner, at.project)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 
 	"millrace/clients/copr"
@@ -35,18 +36,12 @@ func (k *CoprBuild) Submit(ctx context.Context, w *Work) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	have, missing, err := k.split(ctx, targetsOf(w))
+	chroots, err := k.split(ctx, targetsOf(w))
 	if err != nil {
 		return Outcome{}, err
 	}
-	o := Outcome{Waiting: len(have) > 0}
-	for _, run := range w.Runs {
-		for _, name := range missing {
-			if run.Target == name {
-				o.Runs = append(o.Runs, Update{Run: run, State: models.Error, Reason: "Not supported target: " + name + ". Copr does not have this chroot."})
-			}
-		}
-	}
+	have := chroots.have
+	o := Outcome{Waiting: len(have) > 0, Runs: chroots.unsupported(w.View, w.Runs)}
 	if len(have) == 0 {
 		return o, nil
 	}
@@ -57,16 +52,15 @@ func (k *CoprBuild) Submit(ctx context.Context, w *Work) (Outcome, error) {
 	}
 	o.ExternalID = strconv.FormatInt(id, 10)
 	for _, run := range w.Runs {
-		for _, name := range have {
-			if run.Target == name {
-				data := run.Data
-				data.CoprOwner, data.CoprProject = at.owner, at.project
-				o.Runs = append(o.Runs, Update{
-					Run: run, State: models.Queued, Reason: "In Copr's queue.",
-					ExternalID: o.ExternalID, ExternalURL: k.Client.BuildURL(id), Data: &data,
-				})
-			}
+		if !slices.Contains(have, run.Target) {
+			continue
 		}
+		data := run.Data
+		data.CoprOwner, data.CoprProject = at.owner, at.project
+		o.Runs = append(o.Runs, Update{
+			Run: run, State: models.Queued, Reason: "In Copr's queue.",
+			ExternalID: o.ExternalID, ExternalURL: k.Client.BuildURL(id), Data: &data,
+		})
 	}
 	return o, nil
 }
@@ -115,16 +109,28 @@ func hosts(w *Work, source *models.Target) bool {
 	return !source.Reused && host != nil && host.ID == w.Step.ID
 }
 
-// hostOf is the first build step that needs a source RPM.
+// hostOf is the first build step that needs a source RPM and has a chroot that
+// Copr has.
 func hostOf(p *models.Pipeline, source *models.Step) *models.Step {
-	for _, step := range p.Steps {
-		for _, need := range step.Needs {
-			if need.NeedsID == source.ID && step.Kind == models.CoprBuildStep {
-				return step
-			}
+	for _, step := range buildsOf(p, source) {
+		if slices.ContainsFunc(step.Targets, func(t *models.Target) bool { return !t.Run.Data.Unsupported }) {
+			return step
 		}
 	}
 	return nil
+}
+
+// buildsOf are the build steps that need a source RPM.
+func buildsOf(p *models.Pipeline, source *models.Step) []*models.Step {
+	var builds []*models.Step
+	for _, step := range p.Steps {
+		for _, need := range step.Needs {
+			if need.NeedsID == source.ID && step.Kind == models.CoprBuildStep {
+				builds = append(builds, step)
+			}
+		}
+	}
+	return builds
 }
 
 func (k *CoprBuild) send(ctx context.Context, o copr.BuildOptions, source *models.Run) (copr.Build, error) {
@@ -206,6 +212,9 @@ func (k *CoprBuild) missing(ctx context.Context, run *models.Run, id int64) (Upd
 
 // Cancel is part of Kind.
 func (k *CoprBuild) Cancel(ctx context.Context, w *Work) error {
+	if source, err := sourceOf(w); err == nil && w.Group.ExternalID == "" && hosts(w, source) {
+		w.Group.ExternalID = source.Run.ExternalID // it goes on to our chroots by itself
+	}
 	return k.cancel(ctx, w, k.place(w.Pipeline, w.Step, w.View))
 }
 

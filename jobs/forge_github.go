@@ -3,7 +3,9 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"millrace/clients/github"
@@ -82,33 +84,43 @@ func (f GitHub) SetCheck(ctx context.Context, p *models.Project, r *models.Repor
 	if r.AsStatus {
 		return "", true, f.setStatus(ctx, p, r)
 	}
+	id, err = f.writeCheckRun(ctx, p, r)
+	if github.IsForbidden(err) {
+		return "", true, f.setStatus(ctx, p, r)
+	}
+	return id, false, err
+}
+
+// writeCheckRun makes or updates a check run and returns its id, also when it
+// did not succeed and the id was known.
+func (f GitHub) writeCheckRun(ctx context.Context, p *models.Project, r *models.Report) (id string, err error) {
 	run := checkRun(r)
 	if r.ExternalID != "" && !(r.SentState.Final() && !r.Wanted.Final()) {
 		if run.ID, err = strconv.ParseInt(r.ExternalID, 10, 64); err != nil {
-			return "", false, fmt.Errorf("reading the id of check run %q: %w", r.ExternalID, err)
+			return r.ExternalID, fmt.Errorf("reading the id of check run %q: %w", r.ExternalID, err)
 		}
 		_, err = f.Client.UpdateCheckRun(ctx, repoOf(p), run)
 		if !github.IsNotFound(err) {
-			return r.ExternalID, false, err
+			return r.ExternalID, err
 		}
 	}
 	if r.Tries > 0 || r.ExternalID == "" {
 		// An earlier try may have arrived although its answer did not.
 		found, ok, err := f.Client.FindCheckRun(ctx, repoOf(p), r.SHA, r.Name, run.ExternalID)
+		if err != nil && temporary(err) {
+			return r.ExternalID, err
+		}
 		if err == nil && ok && found.Status != github.Completed {
 			run.ID = found.ID
 			_, err = f.Client.UpdateCheckRun(ctx, repoOf(p), run)
-			return strconv.FormatInt(found.ID, 10), false, err
-		}
-		if err != nil && temporary(err) {
-			return "", false, err
+			return strconv.FormatInt(found.ID, 10), err
 		}
 	}
 	made, err := f.Client.CreateCheckRun(ctx, repoOf(p), run)
-	if github.IsForbidden(err) {
-		return "", true, f.setStatus(ctx, p, r)
+	if err != nil {
+		return r.ExternalID, err
 	}
-	return strconv.FormatInt(made.ID, 10), false, err
+	return strconv.FormatInt(made.ID, 10), nil
 }
 
 func checkRun(r *models.Report) github.CheckRun {
@@ -155,18 +167,51 @@ func (f GitHub) setStatus(ctx context.Context, p *models.Project, r *models.Repo
 	})
 }
 
-// SetComment is part of Forge.
+// commentMark ends our comments, so that we know them again. It is not shown.
+const commentMark = "\n\n<!-- millrace -->"
+
+// SetComment is part of Forge. What our last comment says already is not said
+// again: not by a later commit, nor by a try whose answer was lost.
 func (f GitHub) SetComment(ctx context.Context, p *models.Project, number int, id, text string) (string, error) {
+	text += commentMark
 	if id != "" {
 		n, err := strconv.ParseInt(id, 10, 64)
 		if err != nil {
-			return "", fmt.Errorf("reading the id of comment %q: %w", id, err)
+			return id, fmt.Errorf("reading the id of comment %q: %w", id, err)
 		}
 		_, err = f.Client.UpdateComment(ctx, repoOf(p), n, text)
 		if !github.IsNotFound(err) {
 			return id, err
 		}
 	}
+	comments, err := f.Client.Comments(ctx, repoOf(p), number)
+	if err != nil && temporary(err) {
+		return id, err
+	}
+	for _, c := range slices.Backward(comments) {
+		if !isOurs(c) {
+			continue
+		}
+		if sameText(c.Body, text) {
+			return strconv.FormatInt(c.ID, 10), nil
+		}
+		break
+	}
 	c, err := f.Client.CreateComment(ctx, repoOf(p), number, text)
-	return strconv.FormatInt(c.ID, 10), err
+	if err != nil {
+		return id, err
+	}
+	return strconv.FormatInt(c.ID, 10), nil
+}
+
+// isOurs reports whether an App, and so not just anybody, wrote a comment with
+// our mark.
+func isOurs(c github.Comment) bool {
+	return strings.HasSuffix(c.Author, "[bot]") && strings.HasSuffix(strings.TrimSpace(c.Body), strings.TrimSpace(commentMark))
+}
+
+// sameText compares texts that forges may store with other line ends.
+func sameText(a, b string) bool {
+	plain := func(s string) string { return strings.TrimSpace(strings.ReplaceAll(s, "\r\n", "\n")) }
+	return plain(a) == plain(b)
 }

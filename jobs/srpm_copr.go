@@ -19,55 +19,85 @@ type SRPMInCopr struct {
 	Deps   []string                                           // packages that the script needs
 }
 
-// Submit is part of Kind.
+// Submit is part of Kind. Chroots of the builds that Copr does not have are told
+// right here: nobody needs to wait for the source RPM to learn that.
 func (k *SRPMInCopr) Submit(ctx context.Context, w *Work) (Outcome, error) {
-	host := hostOf(w.Pipeline, w.Step)
-	if host == nil {
-		return Outcome{}, broken(nil, "No build follows this source RPM.")
-	}
-	view, err := host.View()
+	run := w.Runs[0]
+	h, refused, err := k.host(ctx, w)
 	if err != nil {
 		return Outcome{}, err
 	}
-	at := k.place(w.Pipeline, host, view)
+	if h.step == nil {
+		return Outcome{Runs: append(refused, Update{Run: run, State: models.Skipped, Reason: "Copr has none of the chroots to build for."})}, nil
+	}
+	at := k.place(w.Pipeline, h.step, h.view)
 	build, found, err := k.find(ctx, at, w.Group)
 	if err != nil {
 		return Outcome{}, err
 	}
 	if !found {
-		if build, err = k.submit(ctx, w, at, host, view); err != nil {
+		if build, err = k.submit(ctx, w, at, h); err != nil {
 			return Outcome{}, err
 		}
 	}
-	run := w.Runs[0]
 	data := run.Data
 	data.CoprOwner, data.CoprProject = at.owner, at.project
 	id := strconv.FormatInt(build.ID, 10)
-	return Outcome{ExternalID: id, Waiting: true, Runs: []Update{{
+	return Outcome{ExternalID: id, Waiting: true, Runs: append(refused, Update{
 		Run: run, State: models.Queued, Reason: "SRPM build in Copr was submitted...",
 		ExternalID: id, ExternalURL: k.Client.BuildURL(build.ID), Data: &data,
-	}}}, nil
+	})}, nil
 }
 
-func (k *SRPMInCopr) submit(ctx context.Context, w *Work, at place, host *models.Step, view *models.JobView) (copr.Build, error) {
-	var wanted []string
-	for _, t := range host.Targets {
-		if !t.Run.State.Finished() {
-			wanted = append(wanted, t.Name)
+// hostStep is the build step whose chroots go on from the source RPM by themselves.
+type hostStep struct {
+	step    *models.Step // nil: none
+	view    *models.JobView
+	chroots []string
+}
+
+// host chooses the first build step with chroots that Copr has. It refuses the
+// chroots that Copr does not have, as far as it looks.
+func (k *SRPMInCopr) host(ctx context.Context, w *Work) (hostStep, []Update, error) {
+	builds := buildsOf(w.Pipeline, w.Step)
+	if len(builds) == 0 {
+		return hostStep{}, nil, broken(nil, "No build follows this source RPM.")
+	}
+	var refused []Update
+	for _, step := range builds {
+		view, err := step.View()
+		if err != nil {
+			return hostStep{}, nil, err
+		}
+		var runs []*models.Run
+		var names []string
+		for _, t := range step.Targets {
+			if !t.Reused && !t.Run.State.Finished() {
+				runs, names = append(runs, t.Run), append(names, t.Name)
+			}
+		}
+		chroots, err := k.split(ctx, names)
+		if err != nil {
+			return hostStep{}, nil, err
+		}
+		refused = append(refused, chroots.unsupported(view, runs)...)
+		if len(chroots.have) > 0 {
+			return hostStep{step, view, chroots.have}, refused, nil
 		}
 	}
-	have, missing, err := k.split(ctx, wanted)
-	if err != nil {
-		return copr.Build{}, err
-	}
-	if len(have) == 0 {
-		return copr.Build{}, fail("Copr has none of the chroots %s.", strings.Join(missing, ", "))
-	}
-	if err := k.prepare(ctx, at, w, view, have); err != nil {
-		return copr.Build{}, err
-	}
+	return hostStep{}, refused, nil
+}
+
+func (k *SRPMInCopr) submit(ctx context.Context, w *Work, at place, h hostStep) (copr.Build, error) {
 	script, err := k.Script(ctx, w)
 	if err != nil {
+		return copr.Build{}, err
+	}
+	if len(script) > copr.MaxScript-scriptRoom {
+		return copr.Build{}, fail("The names in the package config are too long: what Copr is to run has %d bytes, and it takes %d.",
+			len(script), copr.MaxScript-scriptRoom)
+	}
+	if err := k.prepare(ctx, at, w, h.view, h.chroots); err != nil {
 		return copr.Build{}, err
 	}
 	releases, err := k.Releases(ctx)
@@ -75,15 +105,18 @@ func (k *SRPMInCopr) submit(ctx context.Context, w *Work, at place, host *models
 		return copr.Build{}, err
 	}
 	build, err := k.Client.SubmitCustom(ctx, copr.CustomBuild{
-		BuildOptions: k.buildOptions(at, w, view, have), Script: script,
+		BuildOptions: k.buildOptions(at, w, h.view, h.chroots), Script: script,
 		ScriptChroot: newest(releases.Chroots("fedora-latest-stable")),
-		BuildDeps:    append(append([]string{}, k.Deps...), view.SRPMBuildDeps...),
+		BuildDeps:    append(append([]string{}, k.Deps...), h.view.SRPMBuildDeps...),
 	})
 	if err != nil {
 		return build, k.submitRefused(ctx, at, w.Pipeline.Project, err)
 	}
 	return build, nil
 }
+
+// scriptRoom is what the client adds to a script: the key, in a line of its own.
+const scriptRoom = 128
 
 func newest(chroots []string) string {
 	if len(chroots) == 0 {
@@ -120,7 +153,8 @@ func (k *SRPMInCopr) Poll(ctx context.Context, w *Work) (Outcome, error) {
 		if err != nil {
 			return Outcome{}, err
 		}
-		data.SRPMURL, data.Version = build.SourceURL, build.Version
+		data.SRPMURL = build.SourceURL
+		data.Version, _, _ = strings.Cut(build.Version, "-") // Copr's has the release too
 		if build.Package != "" {
 			data.NVR = build.Package + "-" + build.Version
 		}

@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"millrace/clients/git"
@@ -33,7 +36,7 @@ func (k *SRPMHere) Submit(ctx context.Context, w *Work) (Outcome, error) {
 	run := w.Runs[0]
 	out := filepath.Join(k.DataDir, "srpms", w.Group.Key)
 	if path, ok := built(out); ok {
-		return k.passed(run, path, run.Data.Version)
+		return k.passed(run, path)
 	}
 	forge, err := k.Forge(w.Pipeline.Project)
 	if err != nil {
@@ -51,29 +54,82 @@ func (k *SRPMHere) Submit(ctx context.Context, w *Work) (Outcome, error) {
 		return Outcome{}, fmt.Errorf("making the work directory: %w", err)
 	}
 	defer sandbox.RemoveAll(work)
-	log := &logWriter{write: func(text []byte) error { return w.Log(run, text) }}
-	defer log.Close()
-	path, version, err := k.build(ctx, w, repository.CloneURL, work, out, log)
+	log := newLogWriter(func(text []byte) error { return w.Log(run, text) })
+	made, err := k.build(ctx, w, repository.CloneURL, work, log)
+	logErr := log.Close()
+	if user, ok := errors.AsType[*sources.UserError](err); ok {
+		return failed(run, user, log), nil
+	}
 	if err != nil {
 		return Outcome{}, k.explain(err)
 	}
-	return k.passed(run, path, version)
+	if logErr != nil {
+		return Outcome{}, fmt.Errorf("keeping the log: %w", logErr)
+	}
+	path, err := keep(made, out)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return k.passed(run, path)
 }
 
-func (k *SRPMHere) build(ctx context.Context, w *Work, url, work, out string, log *logWriter) (path, version string, err error) {
+// failed is the outcome when the user must mend something, with the lines of the
+// log that say what.
+func failed(run *models.Run, problem *sources.UserError, log *logWriter) Outcome {
+	data := run.Data
+	data.LogLine, data.LogTail = log.explain()
+	return Outcome{Runs: []Update{{Run: run, State: models.Failed, Reason: problem.Message, Data: &data}}}
+}
+
+// build makes the source RPM in a directory below work.
+func (k *SRPMHere) build(ctx context.Context, w *Work, url, work string, log io.Writer) (string, error) {
 	request, err := sourceRequest(w, url)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
 	request.Work, request.ResultDir, request.Log = filepath.Join(work, "tree"), filepath.Join(work, "sources"), log
 	prepared, err := k.Builder.Prepare(ctx, request)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	path, err = k.Builder.BuildSRPM(ctx, sources.SRPMRequest{
-		Dir: prepared.Dir, Spec: prepared.Spec, Out: out, ParseTimeMacros: w.View.ParseTimeMacros, Log: log,
+	return k.Builder.BuildSRPM(ctx, sources.SRPMRequest{
+		Dir: prepared.Dir, Spec: prepared.Spec, Out: filepath.Join(work, "out"), ParseTimeMacros: w.View.ParseTimeMacros, Log: log,
 	})
-	return path, prepared.Version, err
+}
+
+// keep copies a source RPM that is finished into the directory dir, which appears
+// with all of it or not at all: a file that rpmbuild was writing when this
+// process died is never taken for one.
+func keep(path, dir string) (string, error) {
+	part := dir + ".part"
+	if err := errors.Join(os.RemoveAll(part), os.MkdirAll(part, 0o755)); err != nil {
+		return "", fmt.Errorf("keeping the source RPM: %w", err)
+	}
+	name := filepath.Base(path)
+	if err := copyFile(path, filepath.Join(part, name)); err != nil {
+		return "", fmt.Errorf("keeping the source RPM: %w", errors.Join(err, os.RemoveAll(part)))
+	}
+	if err := os.Rename(part, dir); err != nil {
+		return "", fmt.Errorf("keeping the source RPM: %w", errors.Join(err, os.RemoveAll(part)))
+	}
+	return filepath.Join(dir, name), nil
+}
+
+func copyFile(from, to string) error {
+	in, err := os.OpenFile(from, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err == nil {
+		err = out.Sync()
+	}
+	return errors.Join(err, out.Close())
 }
 
 // sourceRequest says what to prepare for a step.
@@ -108,25 +164,24 @@ func mergedRef(p *models.Pipeline) string {
 	return p.SHA
 }
 
-// explain tells the user's failures from ours.
+// explain puts what is not the user's failure into words.
 func (k *SRPMHere) explain(err error) error {
-	if user, ok := errors.AsType[*sources.UserError](err); ok {
-		return &Refusal{State: models.Failed, Reason: user.Message, Err: user.Err}
-	}
 	if no, ok := errors.AsType[*sandbox.NoSandboxError](err); ok {
 		return broken(err, "The commands of this package are not run here without a sandbox: %s", no.Reason)
 	}
 	return err
 }
 
-func (k *SRPMHere) passed(run *models.Run, path, version string) (Outcome, error) {
+func (k *SRPMHere) passed(run *models.Run, path string) (Outcome, error) {
 	relative, err := filepath.Rel(k.DataDir, path)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("naming the source RPM: %w", err)
 	}
 	data := run.Data
-	data.SRPMPath, data.Version = relative, version
-	data.NVR = strings.TrimSuffix(filepath.Base(path), ".src.rpm")
+	data.SRPMPath, data.NVR = relative, strings.TrimSuffix(filepath.Base(path), ".src.rpm")
+	if parts := strings.Split(data.NVR, "-"); len(parts) >= 3 { // name-version-release
+		data.Version = parts[len(parts)-2]
+	}
 	return Outcome{Runs: []Update{{Run: run, State: models.Passed, Data: &data}}}, nil
 }
 
@@ -155,45 +210,116 @@ func (k *SRPMHere) Poll(ctx context.Context, w *Work) (Outcome, error) { return 
 // Cancel is part of Kind. The worker learns from its lease.
 func (k *SRPMHere) Cancel(ctx context.Context, w *Work) error { return nil }
 
-// logWriter passes whole lines on, a few times a second rather than one by one.
+// logWriter passes whole lines on, a few times a second rather than one by one,
+// and remembers those that explain a failure. Its writes never fail: a command
+// must not end because its log cannot be kept.
 type logWriter struct {
 	write func(text []byte) error
 
-	mu    sync.Mutex // above what follows
-	kept  bytes.Buffer
-	since time.Time
+	mu     sync.Mutex // above what follows
+	kept   bytes.Buffer
+	timer  *time.Timer // flushes what waits; nil if nothing does
+	closed bool
+	err    error // the first of write
+
+	finder models.ErrorFinder
+	line   int      // read so far
+	recent []string // the last ones
+	at     int      // line that explains a failure best, 0 for none yet
+	around []string // lines from a few before it to a few after it
+	first  int      // number of the first of them
 }
 
-// flushAfter is how long a line may wait for others to come along.
-const flushAfter = 500 * time.Millisecond
+const (
+	flushAfter = 500 * time.Millisecond // how long a line may wait for others to come along
+	flushSize  = 64 << 10               // how much may wait, in bytes
+	logWindow  = 32                     // lines that are remembered before and after one
+	logLine    = 2100                   // bytes of each that are remembered
+)
+
+func newLogWriter(write func(text []byte) error) *logWriter { return &logWriter{write: write} }
 
 func (l *logWriter) Write(text []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.kept.Len() == 0 {
-		l.since = time.Now()
-	}
 	l.kept.Write(text)
-	if time.Since(l.since) < flushAfter && l.kept.Len() < 64<<10 {
-		return len(text), nil
+	switch {
+	case l.kept.Len() >= flushSize:
+		l.flush(false)
+	case l.timer == nil && !l.closed:
+		l.timer = time.AfterFunc(flushAfter, func() { // stopped by Close
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.timer = nil
+			if !l.closed {
+				l.flush(false)
+			}
+		})
 	}
-	end := bytes.LastIndexByte(l.kept.Bytes(), '\n') + 1
-	if end == 0 {
-		return len(text), nil
-	}
-	l.since = time.Now()
-	return len(text), l.write(l.kept.Next(end))
+	return len(text), nil
 }
 
-// Close passes on what is left.
+// flush passes whole lines on; all there is at the end, and of a line that is
+// too long to wait for its end. The lock is held.
+func (l *logWriter) flush(end bool) {
+	n := bytes.LastIndexByte(l.kept.Bytes(), '\n') + 1
+	if n == 0 && l.kept.Len() >= flushSize || end {
+		n = l.kept.Len()
+	}
+	if n == 0 {
+		return
+	}
+	text := l.kept.Next(n)
+	if text[len(text)-1] != '\n' {
+		text = append(bytes.Clone(text), '\n')
+	}
+	l.remember(text)
+	if err := l.write(text); err != nil && l.err == nil {
+		l.err = err
+	}
+}
+
+// remember looks for the line that explains a failure, and keeps what is around
+// it, or the last lines as long as there is none.
+func (l *logWriter) remember(text []byte) {
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimRight(line, "\r\n")
+		line = strings.ToValidUTF8(line[:min(len(line), logLine)], "�")
+		l.line++
+		l.finder.Add(line)
+		switch at := l.finder.Line(); {
+		case at != l.at: // then it is this one
+			l.at, l.first = at, at-len(l.recent)
+			l.around = append(slices.Clone(l.recent), line)
+		case l.at > 0 && l.line <= l.at+logWindow:
+			l.around = append(l.around, line)
+		}
+		if len(l.recent) == logWindow {
+			l.recent = slices.Delete(l.recent, 0, 1)
+		}
+		l.recent = append(l.recent, line)
+	}
+}
+
+// explain returns the number of the line that best explains a failure, from 1 or
+// 0, and the lines around it.
+func (l *logWriter) explain() (line int, tail string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at == 0 {
+		return 0, models.LogTail(l.recent, 0)
+	}
+	return l.at, models.LogTail(l.around, l.at-l.first+1)
+}
+
+// Close passes on what is left, and returns what went wrong on the way.
 func (l *logWriter) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.kept.Len() == 0 {
-		return nil
+	l.closed = true
+	if l.timer != nil {
+		l.timer.Stop()
 	}
-	if !bytes.HasSuffix(l.kept.Bytes(), []byte("\n")) {
-		l.kept.WriteByte('\n')
-	}
-	return l.write(l.kept.Next(l.kept.Len()))
+	l.flush(true)
+	return l.err
 }

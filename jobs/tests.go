@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"millrace/clients/httpx"
@@ -27,13 +28,7 @@ type Tests struct {
 	Deployment string              // ours, for tmt's context
 	Install    testingfarm.Test    // tests the installation, for projects without tests of their own
 
-	mu       sync.Mutex // above composes
-	composes map[string]composeList
-}
-
-type composeList struct {
-	names []string
-	at    time.Time
+	public, internal remembered // composes of each ranch
 }
 
 // composesFresh is for how long a ranch's list of composes is believed.
@@ -42,29 +37,57 @@ const composesFresh = 10 * time.Minute
 // Submit is part of Kind.
 func (k *Tests) Submit(ctx context.Context, w *Work) (Outcome, error) {
 	run := w.Runs[0]
-	environment, err := k.environment(ctx, w, run)
+	submission, err := k.submission(ctx, w, run)
 	if skip, ok := errors.AsType[*skipped](err); ok {
 		return everyRun(w, models.Skipped, skip.reason), nil
 	}
 	if err != nil {
 		return Outcome{}, err
 	}
-	test, err := k.test(ctx, w, &environment)
-	if err != nil {
-		return Outcome{}, err
-	}
-	request, err := k.submit(ctx, w, testingfarm.Submission{
-		Key: w.Group.Key, Test: test, Environments: []testingfarm.Environment{environment},
-		Webhook: k.Webhook, Extra: w.View.TFExtraParams,
-	})
+	request, err := k.submit(ctx, w, submission)
 	if err != nil {
 		return Outcome{}, k.refused(err)
 	}
 	data := run.Data
-	data.Compose, data.Plan = environment.Compose, test.Name
+	data.Compose, data.Plan = submission.Environments[0].Compose, submission.Test.Name
 	return Outcome{ExternalID: request.ID, Waiting: true, Runs: []Update{{
 		Run: run, State: models.Queued, Reason: "Tests have been submitted ...", ExternalID: request.ID, Data: &data,
 	}}}, nil
+}
+
+// submission is what Testing Farm is asked for.
+func (k *Tests) submission(ctx context.Context, w *Work, run *models.Run) (testingfarm.Submission, error) {
+	s := testingfarm.Submission{Key: w.Group.Key, Webhook: k.Webhook, Extra: w.View.TFExtraParams}
+	environment, err := k.environment(ctx, w, run)
+	if err != nil {
+		return s, err
+	}
+	build, err := buildOf(w, run)
+	if err != nil {
+		return s, err
+	}
+	head, err := k.targetHead(ctx, w)
+	if err != nil {
+		return s, err
+	}
+	has, err := k.hasMetadata(ctx, w)
+	switch {
+	case err != nil:
+		return s, err
+	case has:
+		s.Test, err = k.test(w, head)
+		environment.Variables = k.variables(w, build, head)
+	case build == nil:
+		return s, &skipped{"No FMF metadata found. Please, initialize the metadata tree with `fmf init`."}
+	default:
+		s.Test = k.Install
+		environment.Variables = map[string]any{"REPOSITORY": coprName(build.Run)}
+	}
+	if has && build != nil {
+		environment.Artifacts = []testingfarm.Artifact{artifactOf(build.Run)}
+	}
+	s.Environments = []testingfarm.Environment{environment}
+	return s, err
 }
 
 // submit sends the request, unless an earlier try has.
@@ -79,10 +102,17 @@ func (k *Tests) submit(ctx context.Context, w *Work, s testingfarm.Submission) (
 }
 
 func (k *Tests) refused(err error) error {
-	if temporary(err) {
+	switch status := httpx.Status(err); {
+	case temporary(err):
 		return err
+	case status == http.StatusUnauthorized || status == http.StatusForbidden:
+		return broken(err, "Testing Farm does not accept this service's token; an operator must renew it.")
+	case status == http.StatusBadRequest || status == http.StatusUnprocessableEntity:
+		if e, ok := errors.AsType[*httpx.Error](err); ok && e.Message != "" {
+			return fail("Failed to submit tests: %s", sentence(e.Message))
+		}
 	}
-	return fail("Failed to submit tests: %s", inWords(err))
+	return broken(err, "Failed to submit tests: %s", inWords(err))
 }
 
 // skipped is a reason not to run a test that is nobody's failure.
@@ -90,22 +120,35 @@ type skipped struct{ reason string }
 
 func (s *skipped) Error() string { return s.reason }
 
-// ranch is the part of Testing Farm that the job runs in.
-func (k *Tests) ranch(w *Work) (string, error) {
+// ranch is the part of Testing Farm that the job runs in. The internal one is
+// for projects that the operator trusts, and there for people whom the project
+// does.
+func (k *Tests) ranch(ctx context.Context, w *Work) (string, error) {
+	p := w.Pipeline
 	if !w.View.UseInternalTF {
 		return k.Ranch, nil
 	}
-	if !k.Internal[w.Pipeline.Project.Path()] {
+	if !k.Internal[p.Project.Path()] {
 		return "", &skipped{"Internal TF not allowed for this project. Let us know."}
 	}
-	return "redhat", nil
+	forge, err := k.Forge(p.Project)
+	if err != nil {
+		return "", err
+	}
+	can, err := forge.CanMerge(ctx, p.Project, p.Actor)
+	if err != nil {
+		return "", fmt.Errorf("asking what %s may do in %s: %w", p.Actor, p.Project.Path(), err)
+	}
+	if !can {
+		return "", &skipped{p.Actor + " can't run tests (and builds) internally: it takes the right to merge pull requests of the project."}
+	}
+	return testingfarm.Internal, nil
 }
 
-// environment is the machine that the tests of a run want, with the packages
-// that were built for them.
+// environment is the machine that the tests of a run want.
 func (k *Tests) environment(ctx context.Context, w *Work, run *models.Run) (testingfarm.Environment, error) {
 	var none testingfarm.Environment
-	ranch, err := k.ranch(w)
+	ranch, err := k.ranch(ctx, w)
 	if err != nil {
 		return none, err
 	}
@@ -113,26 +156,19 @@ func (k *Tests) environment(ctx context.Context, w *Work, run *models.Run) (test
 	if !testingfarm.HasArchitecture(ranch, arch) {
 		return none, fail("%s", testingfarm.NoArchitecture(arch, ranch))
 	}
-	available, err := k.available(ctx, ranch)
+	available, err := k.composes(ctx, ranch)
 	if err != nil {
 		return none, err
 	}
 	compose, ok := testingfarm.Compose(distro, ranch, available)
 	if !ok {
-		return none, k.noCompose(ctx, w, distro, compose, ranch)
-	}
-	variables, artifact, err := k.variables(w, run)
-	if err != nil {
-		return none, err
+		return none, k.noCompose(ctx, w, run, compose, ranch)
 	}
 	e := testingfarm.Environment{
-		Arch: arch, Compose: compose, Variables: variables,
+		Arch: arch, Compose: compose,
 		Context: map[string]string{
 			"distro": distro, "arch": arch, "trigger": "commit", "initiator": "packit", "deployment": k.Deployment,
 		},
-	}
-	if artifact != nil {
-		e.Artifacts = []testingfarm.Artifact{*artifact}
 	}
 	if w.View.TFPostInstallScript != nil {
 		e.PostInstallScript = *w.View.TFPostInstallScript
@@ -140,40 +176,82 @@ func (k *Tests) environment(ctx context.Context, w *Work, run *models.Run) (test
 	return e, nil
 }
 
-func (k *Tests) noCompose(ctx context.Context, w *Work, distro, compose, ranch string) error {
-	if w.View.SkipMissingBranchedComposes {
+// noCompose explains a missing compose. It is for the user to mend if the job
+// names the distribution itself; an alias may be ahead of Testing Farm.
+func (k *Tests) noCompose(ctx context.Context, w *Work, run *models.Run, compose, ranch string) error {
+	distro, _ := testingfarm.SplitTarget(run.Target)
+	if w.View.SkipMissingBranchedComposes && distro != "fedora-rawhide" {
 		releases, err := k.Releases(ctx)
 		if err != nil {
 			return err
 		}
 		branched := releases.Chroots("fedora-development")
-		if slices.ContainsFunc(branched, func(c string) bool { return strings.HasPrefix(c, distro+"-") }) && distro != "fedora-rawhide" {
+		if slices.ContainsFunc(branched, func(c string) bool { return strings.HasPrefix(c, distro+"-") }) {
 			return &skipped{"Compose not yet available for " + distro + ". Skipping."}
 		}
 	}
-	return fail("%s", testingfarm.NoCompose(compose, ranch))
+	reason := testingfarm.NoCompose(compose, ranch)
+	if target := w.Target(run); named(w.View, run.Target) || (target != nil && named(w.View, target.FollowedTarget())) {
+		return fail("%s", reason)
+	}
+	return broken(nil, "%s", reason)
 }
 
-func (k *Tests) available(ctx context.Context, ranch string) ([]string, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if list, ok := k.composes[ranch]; ok && time.Since(list.at) < composesFresh {
-		return list.names, nil
+// composes are those of a ranch.
+func (k *Tests) composes(ctx context.Context, ranch string) ([]string, error) {
+	list := &k.public
+	if ranch == testingfarm.Internal {
+		list = &k.internal
 	}
-	names, err := k.Client.Composes(ctx, ranch)
+	return list.read(composesFresh, func() ([]string, error) { return k.Client.Composes(ctx, ranch) })
+}
+
+// buildOf is the target whose packages a run tests, nil if it tests none.
+func buildOf(w *Work, run *models.Run) (*models.Target, error) {
+	target := w.Target(run)
+	if target == nil || len(w.Step.Needs) == 0 {
+		return nil, nil
+	}
+	for _, needed := range w.Needed(target) {
+		if needed.Run.Kind == models.CoprBuildStep {
+			return needed, nil
+		}
+	}
+	return nil, broken(nil, "The build that these tests follow is not part of the pipeline.")
+}
+
+func coprName(build *models.Run) string { return build.Data.CoprOwner + "/" + build.Data.CoprProject }
+
+// artifactOf is what a build made, as Testing Farm installs it. Without a list
+// of packages it installs all of them.
+func artifactOf(build *models.Run) testingfarm.Artifact {
+	return testingfarm.Artifact{ID: build.ExternalID + ":" + build.Target, Type: testingfarm.CoprBuild, Packages: build.Data.Packages}
+}
+
+// targetHead is the head of the branch that a pull request wants to go to, empty
+// for anything else and if the branch is gone.
+func (k *Tests) targetHead(ctx context.Context, w *Work) (string, error) {
+	p := w.Pipeline
+	if p.Kind != models.PullRequestRef || p.Commit.TargetRef == "" {
+		return "", nil
+	}
+	forge, err := k.Forge(p.Project)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if k.composes == nil {
-		k.composes = map[string]composeList{}
+	head, err := forge.BranchHead(ctx, p.Project, p.Commit.TargetRef)
+	if httpx.Status(err) == http.StatusNotFound {
+		return "", nil
 	}
-	k.composes[ranch] = composeList{names, time.Now()}
-	return names, nil
+	if err != nil {
+		return "", fmt.Errorf("reading the head of %s: %w", p.Commit.TargetRef, err)
+	}
+	return head, nil
 }
 
 // variables are what Packit's users expect in the environment of their tests,
-// and the artifact to install, if something was built.
-func (k *Tests) variables(w *Work, run *models.Run) (map[string]any, *testingfarm.Artifact, error) {
+// with their own on top.
+func (k *Tests) variables(w *Work, build *models.Target, targetHead string) map[string]any {
 	p := w.Pipeline
 	v := map[string]any{}
 	set := func(name, value string) {
@@ -191,21 +269,21 @@ func (k *Tests) variables(w *Work, run *models.Run) (map[string]any, *testingfar
 	set("PACKIT_PACKAGE_NAME", w.View.Downstream())
 	set("PACKIT_COMMIT_SHA", p.SHA)
 	set("PACKIT_SOURCE_SHA", p.SHA)
-	set("PACKIT_TARGET_BRANCH", p.Commit.TargetRef)
-	set("PACKIT_SOURCE_URL", p.Commit.SourceURL)
 	set("PACKIT_TARGET_URL", p.Project.URL)
 	switch p.Kind {
 	case models.PullRequestRef:
 		set("PACKIT_PR_ID", p.Ref)
+		set("PACKIT_SOURCE_URL", p.Commit.SourceURL)
+		set("PACKIT_TARGET_BRANCH", p.Commit.TargetRef)
+		set("PACKIT_TARGET_SHA", targetHead)
+		if p.Event != nil && p.Event.Message != nil {
+			set("PACKIT_SOURCE_BRANCH", p.Event.Message.Branch)
+		}
 	case models.ReleaseRef:
 		set("PACKIT_TAG_NAME", p.Ref)
 	}
-	if p.Event != nil && p.Event.Message != nil {
-		set("PACKIT_SOURCE_BRANCH", p.Event.Message.Branch)
-	}
-	artifact, err := k.built(w, run, v)
-	if err != nil {
-		return nil, nil, err
+	if build != nil {
+		k.aboutBuild(w, build, v, set)
 	}
 	for name, value := range w.View.Env {
 		if value == nil {
@@ -214,7 +292,28 @@ func (k *Tests) variables(w *Work, run *models.Run) (map[string]any, *testingfar
 		}
 		v[name] = plain(value)
 	}
-	return v, artifact, nil
+	return v
+}
+
+// aboutBuild adds the variables about the build that is tested and its source
+// package.
+func (k *Tests) aboutBuild(w *Work, build *models.Target, v map[string]any, set func(name, value string)) {
+	set("PACKIT_COPR_PROJECT", coprName(build.Run))
+	if id, err := buildID(build.Run.ExternalID); err == nil && id != 0 {
+		v["PACKIT_COPR_BUILD_ID"] = id
+	}
+	set("PACKIT_COPR_RPMS", strings.Join(build.Run.Data.Packages, " "))
+	set("PACKIT_BUILD_LOG_URL", build.Run.LogURL)
+	step := w.Pipeline.Step(build.StepID)
+	if step == nil {
+		return
+	}
+	for _, need := range step.Needs {
+		if source := w.Pipeline.Step(need.NeedsID); source != nil && source.Kind == models.SRPMStep {
+			set("PACKIT_SRPM_URL", source.Targets[0].Run.Data.SRPMURL)
+			set("PACKIT_PACKAGE_NVR", source.Targets[0].Run.Data.NVR)
+		}
+	}
 }
 
 // plain is a value of a config as a variable can carry it.
@@ -226,91 +325,57 @@ func plain(value any) any {
 	return fmt.Sprint(value)
 }
 
-// built adds what is known of the build that the run follows.
-func (k *Tests) built(w *Work, run *models.Run, v map[string]any) (*testingfarm.Artifact, error) {
-	target := w.Target(run)
-	if target == nil || len(w.Step.Needs) == 0 {
-		return nil, nil
+// hasMetadata reports whether there are tests to run: whether the commit has
+// metadata where the job says, or the job names another repository.
+func (k *Tests) hasMetadata(ctx context.Context, w *Work) (bool, error) {
+	if w.View.FmfURL != nil {
+		return true, nil
 	}
-	needed := w.Needed(target)
-	if len(needed) == 0 {
-		return nil, broken(nil, "The build that these tests follow is not part of the pipeline.")
-	}
-	build := needed[0].Run
-	id, err := buildID(build.ExternalID)
+	p := w.Pipeline
+	forge, err := k.Forge(p.Project)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	v["PACKIT_COPR_PROJECT"] = build.Data.CoprOwner + "/" + build.Data.CoprProject
-	v["PACKIT_COPR_BUILD_ID"] = id
-	v["PACKIT_COPR_RPMS"] = strings.Join(build.Data.Packages, " ")
-	if build.LogURL != "" {
-		v["PACKIT_BUILD_LOG_URL"] = build.LogURL
+	tree := path.Join(testingfarm.TestPath(valueOr(w.View.FmfPath, "")), ".fmf/version")
+	if !fs.ValidPath(tree) {
+		return false, fail("fmf_path %q leads out of the repository.", *w.View.FmfPath)
 	}
-	for _, step := range w.Pipeline.Steps {
-		if step.Kind == models.SRPMStep && len(step.Targets) > 0 {
-			data := step.Targets[0].Run.Data
-			if data.SRPMURL != "" {
-				v["PACKIT_SRPM_URL"] = data.SRPMURL
-			}
-			if data.NVR != "" {
-				v["PACKIT_PACKAGE_NVR"] = data.NVR
-			}
-		}
+	_, err = forge.File(ctx, p.Project, p.SHA, tree, 1<<10)
+	switch {
+	case err == nil || errors.Is(err, httpx.ErrTooLarge):
+		return true, nil
+	case httpx.Status(err) == http.StatusNotFound:
+		return false, nil
 	}
-	if len(build.Data.Packages) == 0 {
-		return nil, nil
-	}
-	return &testingfarm.Artifact{
-		ID: strconv.FormatInt(id, 10) + ":" + build.Target, Type: testingfarm.CoprBuild, Packages: build.Data.Packages,
-	}, nil
+	return false, fmt.Errorf("looking for test metadata: %w", err)
 }
 
-// test says where the tests are. A project without test metadata gets a test of
-// the installation of what was built.
-func (k *Tests) test(ctx context.Context, w *Work, e *testingfarm.Environment) (testingfarm.Test, error) {
+// test says where the tests are. targetHead is what a pull request is merged
+// with for them.
+func (k *Tests) test(w *Work, targetHead string) (testingfarm.Test, error) {
 	p := w.Pipeline
 	t := testingfarm.Test{Path: testingfarm.TestPath(valueOr(w.View.FmfPath, "")), Name: valueOr(w.View.TmtPlan, "")}
 	if w.View.FmfURL != nil {
 		t.URL, t.Ref = *w.View.FmfURL, valueOr(w.View.FmfRef, "")
 		return t, nil
 	}
-	forge, err := k.Forge(p.Project)
-	if err != nil {
-		return t, err
-	}
-	_, err = forge.File(ctx, p.Project, p.SHA, strings.TrimPrefix(strings.TrimPrefix(t.Path+"/.fmf/version", "./"), "/"), 1<<10)
-	if httpx.Status(err) == 404 {
-		return k.withoutMetadata(w, e)
-	}
-	if err != nil {
-		return t, fmt.Errorf("looking for test metadata: %w", err)
-	}
 	t.URL, t.Ref = p.Project.URL, p.SHA
 	if p.Commit.SourceURL != "" && !w.View.UseTargetRepoForFmfURL {
 		t.URL = p.Commit.SourceURL
 	}
 	if p.Kind == models.PullRequestRef && w.View.MergePRInCI {
-		if t.MergeSHA, err = forge.BranchHead(ctx, p.Project, p.Commit.TargetRef); err != nil {
-			return t, fmt.Errorf("reading the head of %s: %w", p.Commit.TargetRef, err)
+		if targetHead == "" {
+			return t, fail("The branch %s, which the pull request wants to go to, is gone.", p.Commit.TargetRef)
 		}
+		t.MergeSHA = targetHead
 	}
 	return t, nil
-}
-
-func (k *Tests) withoutMetadata(w *Work, e *testingfarm.Environment) (testingfarm.Test, error) {
-	if w.View.SkipBuild {
-		return testingfarm.Test{}, fail("No FMF metadata found. Please, initialize the metadata tree with `fmf init`.")
-	}
-	repository, _ := e.Variables["PACKIT_COPR_PROJECT"].(string)
-	e.Variables, e.Artifacts = map[string]any{"REPOSITORY": repository}, nil
-	return k.Install, nil
 }
 
 // Poll is part of Kind.
 func (k *Tests) Poll(ctx context.Context, w *Work) (Outcome, error) {
 	request, err := k.Client.Request(ctx, w.Group.ExternalID)
-	if httpx.Status(err) == 404 {
+	if httpx.Status(err) == http.StatusNotFound {
 		return everyRun(w, models.Error, "Testing Farm no longer knows the request."), nil
 	}
 	if err != nil {
@@ -391,5 +456,8 @@ func (k *Tests) Cancel(ctx context.Context, w *Work) error {
 // FetchLog is part of logFetcher.
 func (k *Tests) FetchLog(ctx context.Context, run *models.Run, limit int) ([]byte, int64, error) {
 	text, err := k.Client.Artifact(ctx, run.LogURL, int64(limit))
+	if errors.Is(err, httpx.ErrTooLarge) {
+		return fmt.Appendf(nil, "[The log is longer than the %d bytes that are kept here. It is at %s]\n", limit, run.LogURL), 0, nil
+	}
 	return text, 0, err
 }
