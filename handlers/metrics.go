@@ -1,0 +1,208 @@
+package handlers
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"millrace/models"
+)
+
+// Metrics counts what the process does, for Prometheus. Its methods may be
+// called on nil, which counts nothing.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	intakes  *prometheus.CounterVec
+	requests *prometheus.HistogramVec
+	viewers  prometheus.Gauge
+	settled  *prometheus.HistogramVec
+	retried  *prometheus.CounterVec
+	calls    *prometheus.HistogramVec
+	failures *prometheus.CounterVec
+}
+
+// QueueDepth says how many groups of a kind wait, and since when the oldest
+// does; zero if none waits.
+type QueueDepth struct {
+	Kind      models.StepKind
+	Queued    int
+	Working   int
+	Submitted int
+	Oldest    time.Time
+}
+
+// NewMetrics makes the counters of one process. version is that of the program.
+func NewMetrics(version string) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		intakes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_intake_total", Help: "Messages that came in, by source and what became of them.",
+		}, []string{"source", "result"}),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "millrace_http_request_seconds", Help: "Time to answer HTTP requests, by route.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"route", "method", "status"}),
+		viewers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "millrace_live_viewers", Help: "Open streams of live updates.",
+		}),
+		settled: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "millrace_run_seconds", Help: "Time from start to end of runs, by kind and end state.",
+			Buckets: []float64{1, 5, 15, 60, 180, 600, 1800, 3600, 10800, 43200},
+		}, []string{"kind", "state"}),
+		retried: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_run_retries_total", Help: "Submissions that did not work and are tried again, by kind.",
+		}, []string{"kind"}),
+		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "millrace_client_request_seconds", Help: "Time until outside services answered, by service, operation and status class.",
+			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		}, []string{"service", "operation", "status"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "millrace_client_errors_total", Help: "Requests that outside services did not answer, or refused, or answered with an error of theirs.",
+		}, []string{"service", "operation", "reason"}),
+	}
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "millrace_build_info", Help: "Always 1; its label is the version of the program.",
+	}, []string{"version"})
+	info.WithLabelValues(version).Set(1)
+	m.registry.MustRegister(m.intakes, m.requests, m.viewers, m.settled, m.retried, m.calls, m.failures, info,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// WatchQueue adds the depth of the queue, read at a scrape, but not more often
+// than every five seconds.
+func (m *Metrics) WatchQueue(log *slog.Logger, read func(ctx context.Context) ([]QueueDepth, error)) {
+	m.registry.MustRegister(&queueCollector{read: read, log: log})
+}
+
+// Register adds a collector of somebody else's.
+func (m *Metrics) Register(c prometheus.Collector) error { return m.registry.Register(c) }
+
+// Handler serves what was counted.
+func (m *Metrics) Handler() http.Handler {
+	if m == nil {
+		return http.NotFoundHandler()
+	}
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Timeout: 10 * time.Second, MaxRequestsInFlight: 4})
+}
+
+func (m *Metrics) intake(source, result string) {
+	if m != nil {
+		m.intakes.WithLabelValues(source, result).Inc()
+	}
+}
+
+func (m *Metrics) request(route, method string, status int, took time.Duration) {
+	if m == nil || route == "/live" { // how long people look is no latency
+		return
+	}
+	switch method { // anybody may invent methods
+	case http.MethodGet, http.MethodHead, http.MethodPost:
+	default:
+		method = "other"
+	}
+	m.requests.WithLabelValues(route, method, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+func (m *Metrics) viewer(change float64) {
+	if m != nil {
+		m.viewers.Add(change)
+	}
+}
+
+// Settled counts a run that ended.
+func (m *Metrics) Settled(kind models.StepKind, state models.State, took time.Duration) {
+	if m != nil {
+		m.settled.WithLabelValues(string(kind), string(state)).Observe(took.Seconds())
+	}
+}
+
+// Retried counts a submission that is tried again.
+func (m *Metrics) Retried(kind models.StepKind) {
+	if m != nil {
+		m.retried.WithLabelValues(string(kind)).Inc()
+	}
+}
+
+// Called counts a request to an outside service. status is 0 if err came
+// instead of an answer.
+func (m *Metrics) Called(service, operation string, status int, err error, took time.Duration) {
+	if m == nil {
+		return
+	}
+	class := "none"
+	if status > 0 {
+		class = strconv.Itoa(status/100) + "xx"
+	}
+	m.calls.WithLabelValues(service, operation, class).Observe(took.Seconds())
+	switch {
+	case err != nil:
+		m.failures.WithLabelValues(service, operation, "no_answer").Inc()
+	case status == http.StatusTooManyRequests:
+		m.failures.WithLabelValues(service, operation, "rate_limited").Inc()
+	case status >= 500:
+		m.failures.WithLabelValues(service, operation, "server").Inc()
+	case status >= 400:
+		m.failures.WithLabelValues(service, operation, "refused").Inc()
+	}
+}
+
+// queueCollector reads the queue's depth when it is asked for.
+type queueCollector struct {
+	read func(ctx context.Context) ([]QueueDepth, error)
+	log  *slog.Logger
+
+	mu    sync.Mutex // above what was read last
+	at    time.Time
+	depth []QueueDepth
+}
+
+const queueFresh = 5 * time.Second
+
+var (
+	queueGroups = prometheus.NewDesc("millrace_queue_groups", "Submissions in the queue, by kind and phase.", []string{"kind", "phase"}, nil)
+	queueAge    = prometheus.NewDesc("millrace_queue_age_seconds", "For how long the oldest queued submission waits, by kind.", []string{"kind"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c *queueCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- queueGroups
+	out <- queueAge
+}
+
+// Collect implements prometheus.Collector. While the database is away it tells
+// nothing rather than something old.
+func (c *queueCollector) Collect(out chan<- prometheus.Metric) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	if now.Sub(c.at) > queueFresh {
+		ctx, cancel := context.WithTimeout(context.Background(), queueFresh)
+		defer cancel()
+		depth, err := c.read(ctx)
+		if err != nil {
+			c.log.WarnContext(ctx, "queue not measured", "error", err)
+			return
+		}
+		c.depth, c.at = depth, now
+	}
+	for _, d := range c.depth {
+		kind := string(d.Kind)
+		for phase, n := range map[models.Phase]int{models.PhaseQueued: d.Queued, models.PhaseWorking: d.Working, models.PhaseSubmitted: d.Submitted} {
+			out <- prometheus.MustNewConstMetric(queueGroups, prometheus.GaugeValue, float64(n), kind, string(phase))
+		}
+		age := 0.0
+		if !d.Oldest.IsZero() {
+			age = max(0, now.Sub(d.Oldest).Seconds())
+		}
+		out <- prometheus.MustNewConstMetric(queueAge, prometheus.GaugeValue, age, kind)
+	}
+}

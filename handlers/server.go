@@ -1,0 +1,135 @@
+// Package handlers answers HTTP requests: pages, the same as JSON, live
+// updates, and what forges and services send.
+package handlers
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+
+	"millrace/models"
+	"millrace/models/store"
+	"millrace/static"
+)
+
+// Server answers requests. Its fields are what handlers work with; they are set
+// before Handler is called and not changed afterwards.
+type Server struct {
+	Store   *store.Store
+	Log     *slog.Logger
+	Metrics *Metrics // NewMetrics; not nil
+	Live    *Hub     // NewHub; not nil
+
+	// Accept stores a delivery with the job that will handle it, and reports
+	// false if its source sent it before.
+	Accept  func(ctx context.Context, d *models.Delivery) (fresh bool, err error)
+	Secrets Secrets
+
+	// Checks are what /readyz asks besides the database, by name.
+	Checks map[string]func(ctx context.Context) error
+
+	Base    string        // address of our pages, without a trailing slash
+	Version string        // of the program
+	Source  string        // address of the program's source; may be empty
+	Demo    string        // address of Fedora in a box; empty outside demos
+	Notice  string        // what operators want everybody to know; may be empty
+	Prefix  string        // of comment commands, such as /packit
+	KeepRaw time.Duration // how long raw messages are kept; 0: for ever
+	Program string        // file that /srpm-tool serves; empty: this very program
+
+	big chan struct{} // large messages that are being read
+}
+
+// Secrets prove where messages come from. Several are valid at a time, so that
+// they can be replaced without a gap. A source without any takes nothing.
+type Secrets struct {
+	GitHub      []string // of webhooks
+	GitLab      []string
+	Forgejo     []string
+	TestingFarm []string // tokens in notifications
+	Bus         []string // bearer tokens of those who may hand over bus messages
+}
+
+// handler answers a request, or leaves the answer to its error to others.
+type handler func(w http.ResponseWriter, r *http.Request) error
+
+// pageTime is how long finding an answer may take.
+const pageTime = 15 * time.Second
+
+// Handler returns everything the server answers, one line a route.
+func (s *Server) Handler() http.Handler {
+	s.big = make(chan struct{}, maxBigHooks)
+	r := chi.NewRouter()
+	r.Use(routed, middleware.GetHead)
+	r.NotFound(s.answer(s.nothingHere))
+	r.MethodNotAllowed(s.answer(func(http.ResponseWriter, *http.Request) error {
+		return &refusal{status: http.StatusMethodNotAllowed}
+	}))
+
+	r.Group(func(r chi.Router) { // signed or guarded by tokens: no cookies, no browsers
+		for path, source := range s.sources() {
+			r.Post(path, s.receive(source))
+		}
+	})
+	r.Get("/live", s.answer(s.live))
+	r.Get("/healthz", s.answer(s.healthy))
+	r.Get("/readyz", s.answer(s.ready))
+	r.Method(http.MethodGet, "/metrics", s.Metrics.Handler())
+	r.Get("/version.json", s.answer(s.showVersion))
+	r.Get("/robots.txt", s.answer(s.robots))
+	r.Get("/favicon.ico", func(w http.ResponseWriter, _ *http.Request) {
+		redirect(w, static.Favicon("neutral"), http.StatusFound)
+	})
+	r.Handle(static.Prefix+"*", static.Handler())
+	r.Get("/srpm-tool/{sha256}/millrace", s.answer(s.program))
+	r.Get("/srpms/{run}/{key}/{file}", s.answer(s.sourcePackage))
+
+	r.Group(func(r chi.Router) {
+		r.Use(http.NewCrossOriginProtection().Handler)
+		r.Post("/settings/display", s.answer(s.chooseDisplay))
+
+		r.Get("/", s.page(s.showHome))
+		r.Get("/find", s.page(s.find))
+		r.Get("/projects", s.page(s.listProjects))
+		r.Get("/projects/*", s.page(s.inProject))
+		r.Get("/pipelines", s.page(s.listPipelines))
+		r.Get("/pipelines/{id}", s.page(s.showPipeline))
+		r.Get("/pipelines/{id}/steps/{step}", s.page(s.showStep))
+		r.Get("/pipelines/{id}/steps/{step}/{target}", s.page(s.showTarget))
+		r.Get("/runs/{id}", s.page(s.showRun))
+		r.Get("/runs/{id}/log", s.page(s.showLog))
+		r.Get("/runs/{id}/log.txt", s.answer(s.rawLog))
+		r.Get("/events", s.page(s.listEvents))
+		r.Get("/events/{id}", s.page(s.showEvent))
+		r.Get("/queue", s.page(s.showQueue))
+		r.Get("/help", s.page(s.showHelp))
+	})
+	return s.enter(r)
+}
+
+// answer lets h answer, and answers for it if it cannot.
+func (s *Server) answer(h handler) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	}
+}
+
+// page is answer for what reads the database for a reader: within a time, and
+// with the frame that all pages share.
+func (s *Server) page(h handler) http.HandlerFunc {
+	return s.answer(func(w http.ResponseWriter, r *http.Request) error {
+		ctx, cancel := context.WithTimeout(r.Context(), pageTime)
+		defer cancel()
+		return h(w, r.WithContext(s.withFrame(ctx, r)))
+	})
+}
+
+// jitter is a number that is different each time.
+func (s *Server) jitter() int { return rand.IntN(1 << 20) }
