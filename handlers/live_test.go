@@ -182,7 +182,7 @@ func TestLiveReplay(t *testing.T) {
 			site.Live.recent[i].at = site.Live.recent[i].at.Add(time.Duration(i-10) * time.Minute)
 		}
 		site.Live.mu.Unlock()
-		open(t, server.URL, "pipeline:6&since=1", "7").silent(t)
+		open(t, server.URL, "pipeline:5&since=1", "7").silent(t)
 	})
 	t.Run("of another outbox", func(t *testing.T) {
 		r := open(t, server.URL, "pipeline:6", "7000")
