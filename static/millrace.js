@@ -155,7 +155,7 @@
 
 	function up() {
 		failures = 0;
-		if (lost && !lastEvent) resync(); // the server cannot know what we missed
+		if (!lastEvent) resync(); // the server cannot know what we missed
 		clearInterval(lost);
 		lost = 0;
 		showLive("on");

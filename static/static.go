@@ -19,6 +19,8 @@ import (
 // Prefix is where Handler expects to be mounted.
 const Prefix = "/static/"
 
+// vendor has htmx 4.0.1 (0BSD) as its authors publish it.
+//
 //go:embed css millrace.js vendor icons
 var files embed.FS
 

@@ -115,6 +115,14 @@ func (s *site) runPart(r *http.Request) templ.Component {
 		return RunLogLines(lines)
 	case "log":
 		return RunLogCount(p)
+	case "logbox":
+		return RunLog(p)
+	case "head":
+		return RunHead(p)
+	case "facts":
+		return RunFacts(p)
+	case "aside":
+		return RunAside(p)
 	}
 	return nil
 }
@@ -413,7 +421,7 @@ func TestLiveAfterAll(t *testing.T) {
 	s, b := newSite(t), browse(t)
 	s.refuse = true
 	b.do(chromedp.Navigate(s.URL + "/pipelines/731"))
-	b.until(liveState, "lost")
+	s.waitForRefusal()
 	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":32}`, func() {
 		s.pipeline.Pipeline.Version, s.pipeline.Pipeline.State = 32, models.Passed
 	})

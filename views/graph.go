@@ -52,6 +52,11 @@ func (b *box) middle() int { return b.Y + headerHeight/2 }
 // not drawn comes after the last.
 func (b *box) chipMiddle(i int) int { return b.Y + headerHeight + i*chipHeight + chipHeight/2 }
 
+// bad reports whether a target has failed or could not be found out.
+func (b *box) bad() bool {
+	return slices.ContainsFunc(b.Step.Targets, func(t *models.Target) bool { return urgency(t) == 0 })
+}
+
 // place is the position of a target among the chips.
 func (b *box) place(t *models.Target) int {
 	if i := slices.Index(b.Chips, t); i >= 0 {

@@ -20,7 +20,8 @@ func wrapped(name string) templ.Component {
 		var b strings.Builder
 		start := 0
 		for i := 0; i < len(name); i++ {
-			if i+1 < len(name) && strings.IndexByte(joints, name[i]) >= 0 && strings.IndexByte(joints, name[i+1]) < 0 {
+			joint := i+1 < len(name) && strings.IndexByte(joints, name[i]) >= 0 && strings.IndexByte(joints, name[i+1]) < 0
+			if joint && !strings.HasSuffix(name[:i], "x86") { // x86_64 is one word
 				b.WriteString(templ.EscapeString(name[start : i+1]))
 				b.WriteString("<wbr>")
 				start = i + 1
