@@ -123,8 +123,8 @@ func (b *RPMBuild) runScript(ctx context.Context, t Task, top string) (string, e
 		return "", errors.New("this Copr does not run scripts")
 	}
 	data := t.Build.Source.Data
-	work, home, made := filepath.Join(top, "work"), filepath.Join(top, "home"), filepath.Join(top, "srpm")
-	for _, dir := range []string{work, home, made} {
+	work, made := filepath.Join(top, "work"), filepath.Join(top, "srpm")
+	for _, dir := range []string{work, made} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return "", err
 		}
@@ -140,7 +140,7 @@ func (b *RPMBuild) runScript(ctx context.Context, t Task, top string) (string, e
 	run := sandbox.Command{
 		// The shell also runs scripts that name no interpreter.
 		Args: []string{"/bin/sh", "-c", `"$0"`, script}, Dir: work, Env: append(slices.Clone(b.Env), "COPR_RESULTDIR="+result),
-		Writable: []string{top}, ReadOnly: b.ReadOnly, Home: home, Network: true, Output: t.Log, Limits: b.limits()}
+		Writable: []string{top}, ReadOnly: b.ReadOnly, Network: true, Output: t.Log, Limits: b.limits()}
 	fmt.Fprintf(t.Log, "Running the source script, %d bytes, for %s\n", len(data["script"]), data["chroot"])
 	if err := b.run(ctx, run, "the source script"); err != nil {
 		return "", err
@@ -175,16 +175,13 @@ func (b *RPMBuild) makePackages(ctx context.Context, t Task, top string) (Outcom
 	if have := machine(); !h.NoArch && arch(t.Chroot) != have {
 		return Outcome{}, fmt.Errorf("%s is not a noarch package, and this machine builds for %s only", h.Name, have)
 	}
-	home, srpm := filepath.Join(top, "home"), filepath.Join(top, filepath.Base(t.SRPM))
-	if err := os.Mkdir(home, 0o755); err != nil {
-		return Outcome{}, err
-	}
+	srpm := filepath.Join(top, filepath.Base(t.SRPM))
 	if err := copyFile(srpm, t.SRPM); err != nil {
 		return Outcome{}, err
 	}
 	args := append([]string{"rpmbuild", "--rebuild", "--nodeps"}, defines(t.Chroot, filepath.Join(top, "rpmbuild"))...)
 	fmt.Fprintf(t.Log, "Building %s for %s\n", filepath.Base(srpm), t.Chroot)
-	err = b.run(ctx, sandbox.Command{Args: append(args, srpm), Dir: top, Writable: []string{top}, Home: home,
+	err = b.run(ctx, sandbox.Command{Args: append(args, srpm), Dir: top, Writable: []string{top},
 		Network: t.Build.EnableNet, Output: t.Log, Limits: b.limits()}, "rpmbuild")
 	if err != nil {
 		return Outcome{}, err
