@@ -16,6 +16,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -180,6 +181,11 @@ func (b *Box) builder(ctx context.Context) (coprfake.Builder, int, error) {
 		b.why = "rpmbuild is not installed"
 	case kind != sandbox.Bubblewrap:
 		b.why = or(reason, "there is no sandbox for the builds")
+	}
+	for _, name := range []string{"curl", "git", "sha256sum", "tar"} { // what the scripts of builds call
+		if _, err := exec.LookPath(name); err != nil && b.why == "" {
+			b.why = name + " is not installed"
+		}
 	}
 	if b.why == "" {
 		b.real = true

@@ -108,9 +108,8 @@ func (b *Box) simulate(ctx context.Context, t coprfake.Task) (coprfake.Outcome, 
 	if t.Build.Source.Data == nil {
 		t.Build.Source.Data = make(map[string]string)
 	}
-	if name := file.Name(); specfile.IsExpanded(name) && name != "" && t.Chroot == copr.SourceChroot {
+	if name := file.Name(); specfile.IsExpanded(name) && name != "" && t.Chroot == copr.SourceChroot && t.Build.Upload == "" {
 		t.Build.Source.Data["pkg"] = fmt.Sprintf("%s-%s-1.src.rpm", name, or(file.Version(), "0"))
-		t.Build.Upload = ""
 	}
 	problem, said := "", ""
 	if t.Chroot == copr.SourceChroot {
@@ -248,15 +247,4 @@ func dist(chroot string) string {
 		return "fc" + number
 	}
 	return "el" + number
-}
-
-// took is for pages: how long something has lasted, or lasts.
-func took(from, to, now time.Time) time.Duration {
-	switch {
-	case from.IsZero():
-		return 0
-	case to.IsZero():
-		to = now
-	}
-	return max(0, to.Sub(from)).Round(time.Second)
 }

@@ -118,3 +118,25 @@ func apiCommand(p repoPage) string {
 	return fmt.Sprintf("curl -H 'Authorization: Bearer %s' %s/api/v3/repos/%s/pulls \\\n  -d '{\"title\": \"My change\", \"head\": \"my-change\", \"base\": \"%s\"}'",
 		p.Token, p.URL, p.FullName(), p.DefaultBranch)
 }
+
+func howBuilt(p coprPage) string {
+	switch {
+	case p.Real:
+		return "Source packages and packages are really built here, by rpmbuild in a sandbox."
+	case p.Why != "":
+		return "Builds are simulated: " + p.Why + ". What a spec file says is looked at, but not carried out."
+	}
+	return "Builds are simulated. What a spec file says is looked at, but not carried out."
+}
+
+// took is how long something has lasted, or lasts.
+func took(from, to, now time.Time) string {
+	if to.IsZero() {
+		to = now
+	}
+	d := max(0, to.Sub(from)).Round(time.Second)
+	if d < time.Minute {
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	}
+	return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+}
