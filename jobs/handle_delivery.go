@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -60,13 +61,7 @@ func (r *Runner) understand(ctx context.Context, d *models.Delivery) error {
 		return err
 	}
 	if m == nil {
-		return r.Store.InTx(ctx, func(tx *store.Tx) error {
-			e, err := tx.CreateEvent(ctx, &models.Event{DeliveryID: d.ID, State: models.EventNew})
-			if err != nil {
-				return err
-			}
-			return r.decided(ctx, tx, e, models.EventNothing, sentence(reason))
-		})
+		return r.ignore(ctx, d, sentence(reason))
 	}
 	e, err := r.event(ctx, d, m)
 	if err != nil || e.State != models.EventNew {
@@ -79,6 +74,41 @@ func (r *Runner) understand(ctx context.Context, d *models.Delivery) error {
 		return r.handleAnswer(ctx, e, m)
 	}
 	return r.conclude(ctx, e, models.EventNothing, "Nothing handles events of this kind yet.")
+}
+
+// echoes are the types of messages by which a forge tells us what we ourselves
+// just told it. Nobody wonders why nothing came of them.
+var echoes = map[string]bool{"check_run": true, "check_suite": true, "status": true, "workflow_run": true, "workflow_job": true}
+
+// ignore writes down why nothing came of a message: with an event that people
+// find, unless it is an echo.
+func (r *Runner) ignore(ctx context.Context, d *models.Delivery, reason string) error {
+	if echoes[d.Type] {
+		return r.Store.InTx(ctx, func(tx *store.Tx) error { return tx.DeliveryHandled(ctx, d.ID, reason) })
+	}
+	e, err := r.event(ctx, d, outline(d))
+	if err != nil || e.State != models.EventNew {
+		return err
+	}
+	return r.conclude(ctx, e, models.EventNothing, reason)
+}
+
+// outline reads of a webhook that no parser makes a message of where it is from
+// and whose doing it was, as far as it says so in the usual places.
+func outline(d *models.Delivery) *models.Message {
+	var body struct {
+		Number     int
+		Repository struct {
+			URL string `json:"html_url"`
+		}
+		Sender struct{ Login string }
+	}
+	m := &models.Message{Kind: models.EventKind(d.Type)}
+	if d.Source != models.FromGitHub || json.Unmarshal(d.Body, &body) != nil {
+		return m
+	}
+	m.ProjectURL, m.Actor, m.PR = body.Repository.URL, body.Sender.Login, body.Number
+	return m
 }
 
 // event stores what a message says, with the project it speaks of.
