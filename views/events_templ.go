@@ -11,7 +11,7 @@ import templruntime "github.com/a-h/templ/runtime"
 import "millrace/models"
 
 func (p EventsPage) page() page {
-	return page{Name: "Events", Nav: "events", Crumbs: []crumb{{"Events", ""}}, Topics: []string{HomeTopic}, Atom: "/events.atom"}
+	return page{Name: "Events", Nav: "events", Crumbs: []crumb{{"Events", ""}}, Topics: []string{HomeTopic}}
 }
 
 func (p EventsPage) older() string {

@@ -26,6 +26,8 @@ type Frame struct {
 	Notice    string         // what operators want everybody to know; may be empty
 	LastEvent int64          // id of the newest live message before the page was read; 0 if there is none
 	Source    string         // address of the program's source; may be empty
+	JSON      string         // address of the same page as JSON; empty if it has no such form
+	Atom      string         // address of the same list as a feed; empty if it has no such form
 }
 
 // Viewer is who is logged in.
@@ -60,8 +62,6 @@ type page struct {
 	Nav    string // entry of the main menu it belongs to
 	Crumbs []crumb
 	Topics []string // what its live parts listen to; none: it does not change by itself
-	JSON   string   // the same as JSON; may be empty
-	Atom   string   // as a feed; may be empty
 }
 
 // crumb is a step of the way to the page. The last has no address.

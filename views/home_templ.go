@@ -14,7 +14,7 @@ import (
 )
 
 func (h HomePage) page() page {
-	return page{Name: "What the automation is doing", Nav: "home", Crumbs: []crumb{{"Home", ""}}, Topics: []string{HomeTopic}, Atom: "/pipelines.atom"}
+	return page{Name: "What the automation is doing", Nav: "home", Crumbs: []crumb{{"Home", ""}}, Topics: []string{HomeTopic}}
 }
 
 func (h HomePage) newest() string {

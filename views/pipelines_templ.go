@@ -11,7 +11,7 @@ import templruntime "github.com/a-h/templ/runtime"
 import "millrace/models"
 
 func (p PipelinesPage) page() page {
-	return page{Name: "Pipelines", Nav: "pipelines", Crumbs: []crumb{{"Pipelines", ""}}, Topics: []string{HomeTopic}, Atom: "/pipelines.atom"}
+	return page{Name: "Pipelines", Nav: "pipelines", Crumbs: []crumb{{"Pipelines", ""}}, Topics: []string{HomeTopic}}
 }
 
 func (p PipelinesPage) older() string {

@@ -450,6 +450,7 @@ func TestFrame(t *testing.T) {
 		f.Theme, f.Absolute, f.Demo, f.Viewer = "dark", true, "http://127.0.0.1:8081/", &Viewer{Login: "ahlberg"}
 		f.Zone = time.FixedZone("UTC+2", 7200)
 		f.Notice = "Koji is away until noon"
+		f.JSON, f.Atom = "/queue.json", "/queue.atom"
 	})
 	page := render(t, ctx, Queue(sampleQueue()))
 	root := parse(t, page)
@@ -457,8 +458,8 @@ func TestFrame(t *testing.T) {
 	if attr(top, "data-theme") != "dark" || attr(top, "data-times") != "absolute" || attr(top, "lang") != "en" {
 		t.Errorf("html has %v", top.Attr)
 	}
-	for _, want := range []string{"Fedora in a box", "ahlberg", "Koji is away until noon", "Times in UTC+2", ">11:24:41</time>", "since=", `data-last="9001"`} {
-		if want != "since=" && !strings.Contains(page, want) {
+	for _, want := range []string{"Fedora in a box", "ahlberg", "Koji is away until noon", "Times in UTC+2", ">11:24:41</time>", `data-last="9001"`, `type="application/atom+xml" href="/queue.atom"`, ">This page as JSON</a>"} {
+		if !strings.Contains(page, want) {
 			t.Errorf("the page does not have %q", want)
 		}
 	}
