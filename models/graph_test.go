@@ -2,7 +2,6 @@ package models
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -218,13 +217,7 @@ func TestAdvanceReused(t *testing.T) {
 		target.Reused, target.Run.State, target.Run.StartedAt = true, Passed, noon.Add(-time.Hour)
 	}
 	g.Steps[1].Targets[0].Reused, g.Steps[1].Targets[0].Run.State = true, Waiting // still under way there
-	g = NewGraph(g.Pipeline, slices.Collect(func(yield func(*RunGroup) bool) {
-		for _, group := range g.Groups {
-			if !yield(group) {
-				return
-			}
-		}
-	}))
+	g = clone(g)
 	advance(t, g)
 	want(t, g, "running", "passed: passed", "queued: waiting queued", "waiting: waiting waiting")
 	if !g.StartedAt.IsZero() {
@@ -235,6 +228,19 @@ func TestAdvanceReused(t *testing.T) {
 	}
 	advance(t, g)
 	want(t, g, "running", "passed: passed", "running: waiting canceled", "canceled: canceled canceled")
+}
+
+// TestAdvanceLeavesReusedAlone: what another pipeline waits for there is not
+// decided here.
+func TestAdvanceLeavesReusedAlone(t *testing.T) {
+	t.Parallel()
+	g := usual()
+	g.Steps[1].Targets[0].Reused = true
+	g = clone(g)
+	advance(t, g)
+	set(t, g, 0, "source", Failed)
+	advance(t, g)
+	want(t, g, "running", "failed: failed", "waiting: waiting skipped", "waiting: waiting skipped")
 }
 
 func TestSetRun(t *testing.T) {
