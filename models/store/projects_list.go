@@ -110,10 +110,15 @@ func withLast(ctx context.Context, db bun.IDB, projects []*models.Project) ([]*m
 	if len(ids) == 0 {
 		return rows, nil
 	}
-	newest := db.NewSelect().TableExpr("projects AS p").Where("p.id IN (?)", bun.List(ids)).
-		ColumnExpr("(SELECT n.id FROM pipelines AS n WHERE n.project_id = p.id ORDER BY n.id DESC LIMIT 1)")
+	var newest []int64
+	err := db.NewSelect().TableExpr("projects AS p").Where("p.id IN (?)", bun.List(ids)).
+		ColumnExpr("COALESCE((SELECT n.id FROM pipelines AS n WHERE n.project_id = p.id ORDER BY n.id DESC LIMIT 1), 0)").
+		Scan(ctx, &newest)
+	if err != nil {
+		return nil, fmt.Errorf("finding the newest pipelines of projects: %w", err)
+	}
 	var last []*models.Pipeline
-	if err := db.NewSelect().Model(&last).Where("pipeline.id IN (?)", newest).Scan(ctx); err != nil {
+	if err := db.NewSelect().Model(&last).Where("pipeline.id IN (?)", bun.List(newest)).Scan(ctx); err != nil {
 		return nil, fmt.Errorf("reading the newest pipelines of projects: %w", err)
 	}
 	for _, p := range last {

@@ -17,6 +17,9 @@ const (
 	waitWindow  = 1000 // newest runs among which those are looked for
 )
 
+// duePhases are the words that the index of what is to be polled is made with.
+const duePhases = "phase IN ('submitted', 'canceling')"
+
 // Queue returns what waits and what is at work, of one kind or, if it is empty,
 // of all.
 func (q queries) Queue(ctx context.Context, kind models.StepKind) (*models.Queue, error) {
@@ -41,6 +44,9 @@ func (q queries) queueKinds(ctx context.Context, queue *models.Queue, kind model
 			Where("phase = ?", phase).GroupExpr("kind, phase")
 		if kind != "" {
 			s = s.Where("kind = ?", kind)
+		}
+		if phase == models.PhaseSubmitted || phase == models.PhaseCanceling {
+			s = s.Where(duePhases)
 		}
 		return s
 	}
@@ -171,8 +177,8 @@ func (q queries) addItems(ctx context.Context, list *[]models.QueueItem, kind mo
 func (q queries) groupsOf(ctx context.Context, kind models.StepKind, phase models.Phase, order ...string) ([]*models.RunGroup, error) {
 	var groups []*models.RunGroup
 	s := q.db.NewSelect().Model(&groups).Where("kind = ?", kind).Where("phase = ?", phase).Order(order...).Limit(mostQueued)
-	if phase == models.PhaseSubmitted { // in words that the index of what is due is made with
-		s = s.Where("phase IN ('submitted', 'canceling')")
+	if phase == models.PhaseSubmitted {
+		s = s.Where(duePhases)
 	}
 	return groups, s.Scan(ctx)
 }

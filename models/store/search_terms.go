@@ -17,9 +17,10 @@ const (
 	// its order finds a page sooner than collecting what all those projects have.
 	broad = 5
 
-	mostNames = 5000 // distinct names that are looked at for a pattern
-	fewNames  = 500  // names that may be listed in a condition
-	fewRows   = 2000 // rows of a rare step or target that may be collected
+	mostNames  = 5000 // distinct names that are looked at for a pattern
+	fewNames   = 500  // names that may be listed in a condition
+	mostProbes = 40   // names that are looked for one by one
+	fewRows    = 2000 // steps or targets of a rare name that may be collected
 )
 
 // projectsWhere is the condition that a row's project meets t.
@@ -75,9 +76,9 @@ func (s *search) names(ctx context.Context, table, column string, values []model
 		return fmt.Sprintf("SELECT lower(t.%[1]s) FROM %[2]s AS t %[3]s ORDER BY lower(t.%[1]s) LIMIT 1", column, table, more)
 	}
 	rows, err := s.db.QueryContext(ctx, fmt.Sprintf(`WITH RECURSIVE names(name) AS (
-		SELECT (%s) UNION ALL SELECT (%s) FROM names AS n WHERE n.name IS NOT NULL
+		SELECT (%s) UNION ALL SELECT (%s) FROM names WHERE names.name IS NOT NULL
 	) SELECT name FROM names WHERE name IS NOT NULL LIMIT %d`,
-		next(""), next(fmt.Sprintf("WHERE lower(t.%s) > n.name", column)), mostNames))
+		next(""), next(fmt.Sprintf("WHERE lower(t.%s) > names.name", column)), mostNames))
 	if err != nil {
 		return nil, false, fmt.Errorf("reading the names in %s.%s: %w", table, column, err)
 	}
@@ -238,7 +239,11 @@ func (s *search) step(ctx context.Context, values []models.Pattern) (condition, 
 		return where("(SELECT count(*) FROM steps AS s WHERE s.pipeline_id = pipeline.id AND ("+like("lower(s.name)", values).sql+")) > 0",
 			like("lower(s.name)", values).args...), nil
 	}
-	return s.rareOrNot(ctx, names, "steps AS s", "lower(s.name) IN (?)")
+	ids, few, err := s.collect(ctx, "steps", "pipeline_id", names)
+	if err != nil || few {
+		return idsWhere(ids), err
+	}
+	return where("(SELECT count(*) FROM steps AS s WHERE s.pipeline_id = pipeline.id AND lower(s.name) IN (?)) > 0", bun.List(names)), nil
 }
 
 // target is the condition that a pipeline has a target of that name.
@@ -252,30 +257,46 @@ func (s *search) target(ctx context.Context, values []models.Pattern) (condition
 		matches := like("lower(t.name)", values)
 		return condition{"(SELECT count(*) FROM " + joined + " WHERE s.pipeline_id = pipeline.id AND (" + matches.sql + ")) > 0", matches.args}, nil
 	}
-	return s.rareOrNot(ctx, names, joined, "lower(t.name) IN (?)")
+	steps, few, err := s.collect(ctx, "targets", "step_id", names)
+	switch {
+	case err != nil || few && len(steps) == 0:
+		return never, err
+	case few:
+		var ids []int64
+		err := s.db.NewSelect().TableExpr("steps").Column("pipeline_id").Where("id IN (?)", bun.List(steps)).Scan(ctx, &ids)
+		return idsWhere(ids), err
+	}
+	return where("(SELECT count(*) FROM "+joined+" WHERE s.pipeline_id = pipeline.id AND lower(t.name) IN (?)) > 0", bun.List(names)), nil
 }
 
-// rareOrNot is the condition that a pipeline has a row of tables, which have the
-// steps as s, that matches one of names. Those of rare names are collected; for
-// others each pipeline is looked at in turn, of which a page needs few. The count
-// keeps PostgreSQL from reading the tables whole instead.
-func (s *search) rareOrNot(ctx context.Context, names []string, tables, match string) (condition, error) {
-	if len(names) == 0 {
-		return never, nil
+// collect returns a column of the rows of a table that have one of names, if
+// those rows are few. Otherwise each pipeline is looked at in turn, of which a
+// page needs few; counting in that condition keeps PostgreSQL from reading the
+// tables whole instead. It asks for one name at a time, in the order of the
+// index: of several PostgreSQL would rather read the table until it has enough.
+func (s *search) collect(ctx context.Context, table, column string, names []string) (ids []int64, few bool, err error) {
+	if len(names) > mostProbes {
+		return nil, false, nil
 	}
-	var ids []int64
-	err := s.db.NewSelect().TableExpr(tables).ColumnExpr("s.pipeline_id").Where(match, bun.List(names)).
-		Limit(fewRows+1).Scan(ctx, &ids)
-	if err != nil {
-		return never, fmt.Errorf("finding the pipelines of %d names: %w", len(names), err)
+	for _, name := range names {
+		var found []int64
+		err := s.db.NewSelect().TableExpr(table).Column(column).Where("lower(name) = ?", name).
+			Order(column+" DESC").Limit(fewRows+1-int64(len(ids))).Scan(ctx, &found)
+		if err != nil {
+			return nil, false, fmt.Errorf("finding the %s called %s: %w", table, name, err)
+		}
+		if ids = append(ids, found...); len(ids) > fewRows {
+			return ids, false, nil
+		}
 	}
-	switch {
-	case len(ids) == 0:
-		return never, nil
-	case len(ids) <= fewRows:
-		return where("pipeline.id IN (?)", bun.List(ids)), nil
+	return ids, true, nil
+}
+
+func idsWhere(ids []int64) condition {
+	if len(ids) == 0 {
+		return never
 	}
-	return where("(SELECT count(*) FROM "+tables+" WHERE s.pipeline_id = pipeline.id AND "+match+") > 0", bun.List(names)), nil
+	return where("pipeline.id IN (?)", bun.List(ids))
 }
 
 // stepKind is the kind in the name of a step: tests of tests:full~2.

@@ -1,0 +1,308 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"millrace/models"
+	"millrace/models/store"
+	"millrace/models/store/seed"
+	"millrace/models/store/storetest"
+)
+
+var seededNow = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
+
+func seeded(t testing.TB, s *store.Store, size seed.Size) {
+	t.Helper()
+	err := seed.Seed(t.Context(), s, seed.Options{
+		Size: size, Seed: 1, Now: seededNow, Forge: "forge.test", ForgeURL: "https://forge.test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// big are the tables that no list may read whole.
+var big = []string{"pipelines", "runs", "events", "steps", "targets", "run_groups", "commits", "deliveries", "reports"}
+
+// statements collects the SQL of a store.
+type statements struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (s *statements) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context { return ctx }
+
+func (s *statements) AfterQuery(_ context.Context, event *bun.QueryEvent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if text := strings.TrimSpace(event.Query); strings.HasPrefix(text, "SELECT") || strings.HasPrefix(text, "WITH") {
+		s.all = append(s.all, text)
+	}
+}
+
+func (s *statements) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	taken := s.all
+	s.all = nil
+	return taken
+}
+
+// reading is something that a page reads.
+type reading struct {
+	name string
+	read func(ctx context.Context, s *store.Store) error
+}
+
+var pipelineSearches = []string{
+	"", "lantern", "r/^rpms/", "r/(amber|birch)/ status:failed", "nothing-is-called-so", "project:rpms/*", "project:packit/hello", "!project:rpms/*",
+	"package:hello", "package:amber*", "package:*zzz*", "kind:pr", "kind:issue", "kind:pr,release", "status:failed", "status:queued", "status:failed,error",
+	"!status:passed", "step:tests", "step:nothing", "target:fedora-44-x86_64", "target:*s390x", "target:none", "pr:42", "pr:*", "branch:main",
+	"branch:zzz*", "tag:v1.0.1", "sha:abcd", "since:7d", "before:2026-01-01", "since:2026-02-01 before:2026-02-02 status:failed",
+	"attempt:>1", "attempt:3", "actor:alice", "actor:ali*", "actor:nobody", "actor:*nobody*", "forge:forge.test", "forge:elsewhere.test",
+	"actor:alice kind:release status:error", "hello || tag:v1.0.0", "status:failed (hello || actor:alice)", "!target:*aarch64",
+	"target:*ppc64le !step:tests status:failed", "target:fedora-eln-x86_64 || actor:zuzana",
+}
+
+var eventSearches = []string{
+	"", "lantern", "nothing-is-called-so", "kind:comment", "status:nothing", "kind:upstream", "actor:alice", "actor:*nobody*", "since:1d", "before:2026-01-01",
+	"pr:42", "tag:v1.0.1", "sha:abcd", "project:rpms/* status:planned", "branch:main", "forge:forge.test kind:release",
+}
+
+func readings(t *testing.T, s *store.Store) []reading {
+	var all []reading
+	add := func(name string, read func(ctx context.Context, s *store.Store) error) {
+		all = append(all, reading{name, read})
+	}
+	pages := map[string]models.Page{"": {}, " before": {Before: "2500"}, " after": {After: "2500"}, " upto": {UpTo: 4000}}
+	for _, text := range pipelineSearches {
+		q, err := models.ParseQuery(text, models.PipelineFields, seededNow)
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		for name, page := range pages {
+			add("pipelines "+text+name, func(ctx context.Context, s *store.Store) error {
+				_, err := s.Pipelines(ctx, models.PipelineFilter{Query: q}, page)
+				return err
+			})
+		}
+	}
+	for _, text := range eventSearches {
+		q, err := models.ParseQuery(text, models.EventFields, seededNow)
+		if err != nil {
+			t.Fatal(text, err)
+		}
+		for name, page := range pages {
+			add("events "+text+name, func(ctx context.Context, s *store.Store) error {
+				_, err := s.Events(ctx, models.EventFilter{Query: q}, page)
+				return err
+			})
+		}
+	}
+	return append(all, otherReadings(t, s)...)
+}
+
+func otherReadings(t *testing.T, s *store.Store) []reading {
+	list, err := s.Pipelines(t.Context(), models.PipelineFilter{Kind: models.PullRequestRef}, models.Page{Before: "3000", Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := list.Rows[0].Pipeline
+	e, err := s.Event(t.Context(), p.EventID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := list.Rows[0].Flow[0].Name
+	ignore := func(_ any, err error) error { return err }
+	return []reading{
+		{"pipelines of a project", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.Pipelines(ctx, models.PipelineFilter{ProjectID: p.ProjectID, State: models.Error}, models.Page{}))
+		}},
+		{"pipelines of a kind and package", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.Pipelines(ctx, models.PipelineFilter{Kind: models.ReleaseRef, Package: p.Package, Project: "*"}, models.Page{}))
+		}},
+		{"events of a project", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.Events(ctx, models.EventFilter{ProjectID: p.ProjectID, Kind: models.CommentEvent, State: models.EventNothing}, models.Page{}))
+		}},
+		{"recent pipelines", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.RecentPipelines(ctx, p.ProjectID, 20))
+		}},
+		{"newest pipeline", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.NewestPipeline(ctx, p.ProjectID, models.BranchRef, ""))
+		}},
+		{"attempts", func(ctx context.Context, s *store.Store) error { return ignore(s.Attempts(ctx, p)) }},
+		{"neighbors", func(ctx context.Context, s *store.Store) error {
+			_, _, err := s.Neighbors(ctx, p)
+			return err
+		}},
+		{"same commit", func(ctx context.Context, s *store.Store) error { return ignore(s.SameCommit(ctx, p, 10)) }},
+		{"projects", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.Projects(ctx, models.ProjectFilter{}, models.Page{}))
+		}},
+		{"projects called", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.Projects(ctx, models.ProjectFilter{Query: "rpms/*", Forge: "forge.test"}, models.Page{}))
+		}},
+		{"references", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.References(ctx, 1, models.PullRequestRef, models.Page{}, 5))
+		}},
+		{"references of all kinds", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.References(ctx, p.ProjectID, "", models.Page{Before: "1000"}, 5))
+		}},
+		{"stats", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.ProjectStats(ctx, p.ProjectID, seededNow.AddDate(0, 0, -30), seededNow))
+		}},
+		{"last config", func(ctx context.Context, s *store.Store) error { return ignore(s.LastConfig(ctx, p.ProjectID)) }},
+		{"event", func(ctx context.Context, s *store.Store) error { return ignore(s.Event(ctx, e.ID)) }},
+		{"around an event", func(ctx context.Context, s *store.Store) error { return ignore(s.EventsAround(ctx, e, 10)) }},
+		{"reference", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.Reference(ctx, p.ProjectID, p.Kind, p.Ref))
+		}},
+		{"commit", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.Reference(ctx, p.ProjectID, "", p.SHA))
+		}},
+		{"pipelines of a reference", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.ReferencePipelines(ctx, p.ProjectID, p.Kind, p.Ref, models.Page{}))
+		}},
+		{"pipelines of a commit", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.ReferencePipelines(ctx, p.ProjectID, "", p.SHA, models.Page{}))
+		}},
+		{"sent reports", func(ctx context.Context, s *store.Store) error {
+			_, _, err := s.SentReports(ctx, p.CommitID)
+			return err
+		}},
+		{"pipeline", func(ctx context.Context, s *store.Store) error { return ignore(s.Pipeline(ctx, p.ID)) }},
+		{"target", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.TargetPlace(ctx, p.ID, step, "source"))
+		}},
+		{"run", func(ctx context.Context, s *store.Store) error { return ignore(s.RunPlace(ctx, 4321)) }},
+		{"queue", func(ctx context.Context, s *store.Store) error { return ignore(s.Queue(ctx, "")) }},
+		{"queue of a kind", func(ctx context.Context, s *store.Store) error { return ignore(s.Queue(ctx, models.CoprBuildStep)) }},
+		{"counters", func(ctx context.Context, s *store.Store) error { return ignore(s.Counters(ctx)) }},
+		{"changes", func(ctx context.Context, s *store.Store) error { return ignore(s.ChangesAfter(ctx, 0, 100)) }},
+	}
+}
+
+// TestListsReadNoTableWhole looks at the plan of every statement of every list
+// and page on a database that is large enough for the planner to care.
+func TestListsReadNoTableWhole(t *testing.T) {
+	t.Parallel()
+	size := seed.Size{Projects: 400, Pipelines: 5200, Runs: 20_800, Open: 60}
+	if os.Getenv("MILLRACE_FULL_PLANS") != "" {
+		size = seed.Full
+	}
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		seeded(t, s, size)
+		seen := new(statements)
+		plain := s.Writer()
+		s.Watch(seen)
+		for _, r := range readings(t, s) {
+			seen.take()
+			begin := time.Now()
+			if err := r.read(t.Context(), s); err != nil {
+				t.Errorf("%s: %v", r.name, err)
+			}
+			if took := time.Since(begin); size == seed.Full {
+				t.Logf("%8.1f ms  %s", float64(took.Microseconds())/1000, r.name)
+			}
+			for _, statement := range seen.take() {
+				if problem := wholeTable(t, plain, s.Embedded(), statement, size); problem != "" {
+					t.Errorf("%s: %s\n%s", r.name, problem, statement)
+				}
+			}
+		}
+	})
+}
+
+// wholeTable says what is wrong with the plan of a statement, if anything is.
+func wholeTable(t *testing.T, db *bun.DB, embedded bool, statement string, size seed.Size) string {
+	if embedded {
+		return wholeTableSQLite(t, db, statement)
+	}
+	var text string
+	err := db.DB.QueryRowContext(t.Context(), "EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) "+statement).Scan(&text)
+	if err != nil {
+		t.Fatalf("explaining %s: %v", statement, err)
+	}
+	var plans []struct{ Plan planNode }
+	if err := json.Unmarshal([]byte(text), &plans); err != nil {
+		t.Fatal(err)
+	}
+	return plans[0].Plan.problem(size.Pipelines)
+}
+
+// planNode is a node of a plan as PostgreSQL explains it, with what it did.
+type planNode struct {
+	Type     string  `json:"Node Type"`
+	Relation string  `json:"Relation Name"`
+	Rows     float64 `json:"Actual Rows"`
+	Loops    float64 `json:"Actual Loops"`
+	Removed  float64 `json:"Rows Removed by Filter"`
+	Plans    []planNode
+}
+
+// problem finds the node that read a large part of a big table. In a search for
+// what hardly any row meets, all rows of a kind or project may be looked at, and
+// a page that skips the frequent some more.
+func (n *planNode) problem(pipelines int) string {
+	touched := (n.Rows + n.Removed) * n.Loops
+	if slices.Contains(big, n.Relation) {
+		switch {
+		case n.Type == "Seq Scan" && touched > 200:
+			return fmt.Sprintf("reads %s from beginning to end", n.Relation)
+		case touched > float64(pipelines)*0.8:
+			return fmt.Sprintf("reads %.0f rows of %s by %s", touched, n.Relation, n.Type)
+		}
+	}
+	for _, child := range n.Plans {
+		if problem := child.problem(pipelines); problem != "" {
+			return problem
+		}
+	}
+	return ""
+}
+
+// partial are indexes of the few rows that wait for something.
+var partial = regexp.MustCompile(`INDEX (run_groups_\w+|deliveries_unhandled|reports_unsent)$`)
+
+var scanned = regexp.MustCompile(`^SCAN (\w+)(.*)`)
+
+// small are names in SQLite's plans that stand for no big table.
+var small = []string{"project", "projects", "names", "paused_kinds", "worker", "workers", "counted", "outbox", "change", "CONSTANT", "forges"}
+
+func wholeTableSQLite(t *testing.T, db *bun.DB, statement string) string {
+	rows, err := db.DB.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+statement)
+	if err != nil {
+		t.Fatalf("explaining %s: %v", statement, err)
+	}
+	defer rows.Close()
+	var problem string
+	sorts := false
+	for rows.Next() {
+		var id, parent, unused int
+		var detail string
+		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+			t.Fatal(err)
+		}
+		sorts = sorts || strings.Contains(detail, "TEMP B-TREE FOR ORDER BY")
+		if m := scanned.FindStringSubmatch(detail); m != nil && !slices.Contains(small, m[1]) && !partial.MatchString(m[2]) {
+			problem = detail
+		}
+	}
+	// In the order of the list, and no further than the page is long, is right.
+	ordered := strings.Contains(statement, "LIMIT") && !sorts
+	if problem == "" || ordered {
+		return ""
+	}
+	return problem
+}
