@@ -8,10 +8,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"millrace/models"
-	"millrace/views"
 )
 
 // badgeColors are those of states on a badge: white text on them has a contrast
@@ -97,98 +95,4 @@ func textWidth(text string) int {
 		}
 	}
 	return int(width + 0.5)
-}
-
-// feed is an Atom feed (RFC 4287).
-type feed struct {
-	XMLName xml.Name    `xml:"http://www.w3.org/2005/Atom feed"`
-	ID      string      `xml:"id"`
-	Title   string      `xml:"title"`
-	Updated string      `xml:"updated"`
-	Links   []feedLink  `xml:"link"`
-	Entries []feedEntry `xml:"entry"`
-}
-
-type feedLink struct {
-	Rel  string `xml:"rel,attr,omitempty"`
-	Type string `xml:"type,attr,omitempty"`
-	Href string `xml:"href,attr"`
-}
-
-type feedEntry struct {
-	ID        string     `xml:"id"`
-	Title     string     `xml:"title"`
-	Published string     `xml:"published"`
-	Updated   string     `xml:"updated"`
-	Author    feedAuthor `xml:"author"`
-	Link      feedLink   `xml:"link"`
-	Summary   string     `xml:"summary"`
-}
-
-type feedAuthor struct {
-	Name string `xml:"name"`
-}
-
-const feedLength = 50
-
-// showFeed has the newest pipelines of a project, for feed readers.
-func (s *Server) showFeed(w http.ResponseWriter, r *http.Request, p *models.Project) error {
-	list, err := s.Store.Pipelines(r.Context(), models.PipelineFilter{ProjectID: p.ID}, models.Page{Limit: feedLength})
-	if err != nil {
-		return err
-	}
-	here := s.Base + views.ProjectURL(p)
-	f := feed{
-		ID: here, Title: "Pipelines of " + p.FullName(), Updated: p.CreatedAt.UTC().Format(time.RFC3339),
-		Links: []feedLink{{Rel: "self", Type: "application/atom+xml", Href: here + "/-/feed.atom"}, {Rel: "alternate", Type: "text/html", Href: here}},
-	}
-	var last time.Time
-	for _, row := range list.Rows {
-		e := s.feedEntry(row)
-		f.Entries = append(f.Entries, e)
-		if at := changedAt(row.Pipeline); at.After(last) {
-			last, f.Updated = at, e.Updated
-		}
-	}
-	body, err := xml.Marshal(f)
-	if err != nil {
-		return fmt.Errorf("encoding the feed of %s: %w", p.Path(), err)
-	}
-	w.Header().Set("Cache-Control", "public, max-age=60")
-	s.send(w, r, http.StatusOK, "application/atom+xml; charset=utf-8", append([]byte(xml.Header), body...))
-	return nil
-}
-
-// changedAt is when the state of a pipeline last changed, as far as its row says.
-func changedAt(p *models.Pipeline) time.Time {
-	for _, at := range []time.Time{p.FinishedAt, p.StartedAt} {
-		if !at.IsZero() {
-			return at
-		}
-	}
-	return p.CreatedAt
-}
-
-func (s *Server) feedEntry(row *models.PipelineRow) feedEntry {
-	p := row.Pipeline
-	at := s.Base + views.PipelineURL(p.ID)
-	title := strings.ToUpper(string(p.State[:min(1, len(p.State))])) + string(p.State[min(1, len(p.State)):]) + ": " + p.RefName()
-	if p.Title != "" {
-		title += ", " + clip(p.Title, 200)
-	}
-	if p.Attempt > 1 {
-		title += fmt.Sprintf(" (attempt %d)", p.Attempt)
-	}
-	actor := p.Actor
-	if actor == "" {
-		actor = "unknown"
-	}
-	parts := make([]string, 0, len(row.Flow))
-	for _, f := range row.Flow {
-		parts = append(parts, fmt.Sprintf("%s: %s, %d of %d passed", f.Name, f.State, f.Passed, f.Total))
-	}
-	return feedEntry{
-		ID: at, Title: title, Published: p.CreatedAt.UTC().Format(time.RFC3339), Updated: changedAt(p).UTC().Format(time.RFC3339),
-		Author: feedAuthor{actor}, Link: feedLink{Rel: "alternate", Type: "text/html", Href: at}, Summary: strings.Join(parts, "; "),
-	}
 }

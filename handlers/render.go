@@ -22,6 +22,9 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, page
 		return fmt.Errorf("rendering: %w", err)
 	}
 	w.Header().Add("Vary", "Accept, Cookie, HX-Request")
+	if same := apiPrefix + here(r); status == http.StatusOK && !isFragment(r) && !strings.ContainsAny(same, `<>"`) {
+		w.Header().Add("Link", "<"+same+`>; rel="alternate"; type="application/json"`)
+	}
 	s.send(w, r, status, "text/html; charset=utf-8", b.Bytes())
 	return nil
 }

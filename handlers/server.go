@@ -67,7 +67,12 @@ func (s *Server) Handler() http.Handler {
 	r := chi.NewRouter()
 	r.Use(routed, middleware.GetHead)
 	r.NotFound(s.answer(s.nothingHere))
-	r.MethodNotAllowed(s.answer(func(http.ResponseWriter, *http.Request) error {
+	r.MethodNotAllowed(s.answer(func(w http.ResponseWriter, req *http.Request) error {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			if r.Match(chi.NewRouteContext(), method, req.URL.Path) {
+				w.Header().Add("Allow", method)
+			}
+		}
 		return &refusal{status: http.StatusMethodNotAllowed}
 	}))
 
@@ -107,6 +112,8 @@ func (s *Server) Handler() http.Handler {
 		r.Get("/events", s.page(s.listEvents))
 		r.Get("/events/{id}", s.page(s.showEvent))
 		r.Get("/queue", s.page(s.showQueue))
+		r.Get("/pipelines.atom", s.page(s.pipelinesFeed))
+		r.Get("/events.atom", s.page(s.eventsFeed))
 		r.Get("/help", s.page(s.showHelp))
 	})
 	return s.enter(r)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -88,12 +89,11 @@ func quietLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 func (s *site) request(t testing.TB, method, path, body string, headers ...string) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, "http://millrace.example/", strings.NewReader(body))
-	r.URL.RawQuery = ""
-	u, err := r.URL.Parse(path)
+	u, err := url.ParseRequestURI(path)
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	r.URL, r.RequestURI = u, u.RequestURI()
+	r.URL, r.RequestURI = u, path
 	r.Host = "millrace.example"
 	for i := 0; i+1 < len(headers); i += 2 {
 		r.Header.Set(headers[i], headers[i+1])
