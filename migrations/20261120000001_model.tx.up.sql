@@ -51,7 +51,7 @@ CREATE TABLE commits (
 --bun:split
 CREATE INDEX commits_sha ON commits (sha);
 --bun:split
-CREATE INDEX commits_ref ON commits (kind, lower(ref));
+CREATE INDEX commits_ref ON commits (kind, lower(ref), id);
 --bun:split
 CREATE TABLE events (
 	id {{.PK}},

@@ -53,7 +53,7 @@ func listEvents(ctx context.Context, db bun.IDB, f models.EventFilter, k keyset)
 	list.Rows, list.Cursors = cut(k, list.Rows, func(e *models.Event) int64 { return e.ID })
 	if k.upTo != 0 {
 		newer := db.NewSelect().Model((*models.Event)(nil)).ColumnExpr("1").
-			Where(condition.sql, condition.args...).Where("event.id > ?", k.upTo).Limit(mostFresh)
+			Where(condition.sql, condition.args...).Where("event.id > ?", k.upTo).Order("event.id").Limit(mostFresh)
 		list.Fresh, err = countRows(ctx, db, newer)
 	}
 	return list, err

@@ -54,7 +54,7 @@ func listPipelines(ctx context.Context, db bun.IDB, f models.PipelineFilter, k k
 	}
 	if k.upTo != 0 {
 		newer := db.NewSelect().Model((*models.Pipeline)(nil)).ColumnExpr("1").
-			Where(condition.sql, condition.args...).Where("pipeline.id > ?", k.upTo).Limit(mostFresh)
+			Where(condition.sql, condition.args...).Where("pipeline.id > ?", k.upTo).Order("pipeline.id").Limit(mostFresh)
 		list.Fresh, err = countRows(ctx, db, newer)
 	}
 	return list, err

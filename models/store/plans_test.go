@@ -37,8 +37,9 @@ var big = []string{"pipelines", "runs", "events", "steps", "targets", "run_group
 
 // statements collects the SQL of a store.
 type statements struct {
-	mu  sync.Mutex
-	all []string
+	mu  sync.Mutex // above the two
+	all []string   // that read
+	set []string   // that change settings
 }
 
 func (s *statements) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context { return ctx }
@@ -46,9 +47,19 @@ func (s *statements) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context
 func (s *statements) AfterQuery(_ context.Context, event *bun.QueryEvent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if text := strings.TrimSpace(event.Query); strings.HasPrefix(text, "SELECT") || strings.HasPrefix(text, "WITH") {
+	text := strings.TrimSpace(event.Query)
+	if strings.HasPrefix(text, "SET") {
+		s.set = append(s.set, text)
+	}
+	if strings.HasPrefix(text, "SELECT") || strings.HasPrefix(text, "WITH") {
 		s.all = append(s.all, text)
 	}
+}
+
+func (s *statements) settings() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.set)
 }
 
 func (s *statements) take() []string {

@@ -18,15 +18,21 @@ import (
 const searchTime = 2 * time.Second
 
 // inSearchTime calls f with a handle whose statements are stopped when they take
-// too long: PostgreSQL does that itself, SQLite is interrupted by the context.
+// too long.
 func (q queries) inSearchTime(ctx context.Context, f func(ctx context.Context, db bun.IDB) error) error {
-	limit := searchTime
+	return q.inTime(ctx, searchTime, f)
+}
+
+// inTime stops statements after limit: PostgreSQL does that itself, SQLite is
+// interrupted by the context.
+func (q queries) inTime(ctx context.Context, limit time.Duration, f func(ctx context.Context, db bun.IDB) error) error {
+	patience := limit
 	if isPG(q.db) {
-		limit += time.Second // the server is the first to notice, and keeps the connection
+		patience += time.Second // the server is the first to notice, and keeps the connection
 	}
-	bounded, cancel := context.WithTimeout(ctx, limit)
+	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err := q.readOnly(bounded, f)
+	err := q.readOnly(bounded, limit, f)
 	pg, stopped := errors.AsType[*pgconn.PgError](err)
 	if ctx.Err() == nil && (bounded.Err() != nil && err != nil || stopped && pg.Code == "57014") {
 		return &models.InputError{Field: "q", Message: "The search takes too long. More terms, such as project: or since:, make it faster."}
@@ -34,13 +40,13 @@ func (q queries) inSearchTime(ctx context.Context, f func(ctx context.Context, d
 	return err
 }
 
-func (q queries) readOnly(ctx context.Context, f func(ctx context.Context, db bun.IDB) error) error {
+func (q queries) readOnly(ctx context.Context, limit time.Duration, f func(ctx context.Context, db bun.IDB) error) error {
 	db, pooled := q.db.(*bun.DB)
 	if !pooled || !isPG(q.db) {
 		return f(ctx, q.db)
 	}
 	return db.RunInTx(ctx, &sql.TxOptions{ReadOnly: true}, func(ctx context.Context, tx bun.Tx) error {
-		if _, err := tx.ExecContext(ctx, "SET LOCAL statement_timeout = ?", searchTime.Milliseconds()); err != nil {
+		if _, err := tx.ExecContext(ctx, "SET LOCAL statement_timeout = ?", limit.Milliseconds()); err != nil {
 			return fmt.Errorf("limiting the time of a search: %w", err)
 		}
 		return f(ctx, tx)
@@ -131,9 +137,9 @@ func (s *search) term(ctx context.Context, t *models.QueryTerm, forAll bool) (co
 	case "", "project", "forge":
 		return s.projectsWhere(ctx, t)
 	case "status":
-		return where(s.row+".state IN (?)", bun.List(texts(t.Values))), nil
+		return s.among("state", texts(t.Values)), nil
 	case "kind":
-		return where(s.row+".kind IN (?)", bun.List(texts(t.Values))), nil
+		return s.among("kind", texts(t.Values)), nil
 	case "actor", "package":
 		return s.named(ctx, t.Field, t.Values)
 	case "attempt":
@@ -141,11 +147,11 @@ func (s *search) term(ctx context.Context, t *models.QueryTerm, forAll bool) (co
 	case "since", "before":
 		return s.time(ctx, t, forAll)
 	case "pr":
-		return s.reference(models.PullRequestRef, t.Values), nil
+		return s.reference(ctx, models.PullRequestRef, t.Values)
 	case "branch":
-		return s.reference(models.BranchRef, t.Values), nil
+		return s.reference(ctx, models.BranchRef, t.Values)
 	case "tag":
-		return s.reference(models.ReleaseRef, t.Values), nil
+		return s.reference(ctx, models.ReleaseRef, t.Values)
 	case "sha":
 		return s.hash(t.Values), nil
 	case "step":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -185,23 +186,60 @@ func edgeID(ctx context.Context, db bun.IDB, table, match, order string, t time.
 	return ids[0], nil
 }
 
+// rare are the states in which few rows are at a time.
+var rare = []string{string(models.Waiting), string(models.Queued), string(models.Running), string(models.EventNew)}
+
+// among is the condition that a column with few different values has one of
+// some. For several SQLite would collect and sort all rows that have them; with
+// the sign it goes through the list in its order.
+func (s *search) among(column string, values []string) condition {
+	column = s.row + "." + column
+	frequent := slices.ContainsFunc(values, func(v string) bool { return !slices.Contains(rare, v) })
+	if len(values) > 1 && frequent && !isPG(s.db) {
+		column = "+" + column
+	}
+	return where(column+" IN (?)", bun.List(values))
+}
+
 // reference is the condition that a row is about a reference of that kind.
-func (s *search) reference(kind models.RefKind, values []models.Pattern) condition {
+func (s *search) reference(ctx context.Context, kind models.RefKind, values []models.Pattern) (condition, error) {
 	exact, ok := allExact(values)
 	if s.row == "pipeline" {
 		if ok {
-			return where("pipeline.kind = ? AND lower(pipeline.ref) IN (?)", kind, bun.List(exact))
+			return where("pipeline.kind = ? AND lower(pipeline.ref) IN (?)", kind, bun.List(exact)), nil
 		}
-		return all([]condition{where("pipeline.kind = ?", kind), like("lower(pipeline.ref)", values)})
-	}
-	if ok {
-		return where("event.commit_id IN (SELECT c.id FROM commits AS c WHERE c.kind = ? AND lower(c.ref) IN (?))", kind, bun.List(exact))
+		return all([]condition{where("pipeline.kind = ?", kind), like("lower(pipeline.ref)", values)}), nil
 	}
 	matches := like("lower(c.ref)", values)
+	if ok && len(exact) <= mostProbes {
+		ids, few, err := s.commits(ctx, kind, exact)
+		switch {
+		case err != nil || few && len(ids) == 0:
+			return never, err
+		case few:
+			return where("event.commit_id IN (?)", bun.List(ids)), nil
+		}
+	}
 	return condition{
 		"(SELECT count(*) FROM commits AS c WHERE c.id = event.commit_id AND c.kind = ? AND (" + matches.sql + ")) > 0",
 		append([]any{kind}, matches.args...),
+	}, nil
+}
+
+// commits returns those of some references, if they are few; see collect.
+func (s *search) commits(ctx context.Context, kind models.RefKind, refs []string) (ids []int64, few bool, err error) {
+	for _, ref := range refs {
+		var found []int64
+		err := s.db.NewSelect().TableExpr("commits").Column("id").Where("kind = ?", kind).Where("lower(ref) = ?", ref).
+			Order("id DESC").Limit(fewRows+1-int64(len(ids))).Scan(ctx, &found)
+		if err != nil {
+			return nil, false, fmt.Errorf("finding the commits of %s: %w", models.RefName(kind, ref), err)
+		}
+		if ids = append(ids, found...); len(ids) > fewRows {
+			return ids, false, nil
+		}
 	}
+	return ids, true, nil
 }
 
 // hash is the condition that the hash of a row's commit begins with a value. It
