@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -396,6 +397,9 @@ func sentenceStart(text string) string {
 
 // submitRefused explains why Copr did not take a build.
 func (c *Copr) submitRefused(ctx context.Context, at place, p *models.Project, err error) error {
+	if _, ours := errors.AsType[*Refusal](err); ours {
+		return err
+	}
 	switch {
 	case copr.IsForgeProjectRefused(err):
 		return fail("Not allowed to build in %s/%s Copr project. Its owner can allow %s in the project's settings.", at.owner, at.project, p.Path())

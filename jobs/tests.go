@@ -25,6 +25,7 @@ type Tests struct {
 	Webhook    testingfarm.Webhook // told of changes
 	Ranch      string              // where tests run that do not ask for the internal one: public
 	Internal   map[string]bool     // projects, by path, that may use the internal ranch
+	Inside     *testingfarm.Client // speaks for the internal ranch; nil: nobody may use it
 	Deployment string              // ours, for tmt's context
 	Install    testingfarm.Test    // tests the installation, for projects without tests of their own
 
@@ -93,12 +94,12 @@ func (k *Tests) submission(ctx context.Context, w *Work, run *models.Run) (testi
 // submit sends the request, unless an earlier try has.
 func (k *Tests) submit(ctx context.Context, w *Work, s testingfarm.Submission) (*testingfarm.Request, error) {
 	if w.Group.Epoch > 1 {
-		found, err := k.Client.FindRequest(ctx, w.Group.Key, w.Group.CreatedAt.Add(-5*time.Minute))
+		found, err := k.client(w).FindRequest(ctx, w.Group.Key, w.Group.CreatedAt.Add(-5*time.Minute))
 		if err != nil || found != nil {
 			return found, err
 		}
 	}
-	return k.Client.Create(ctx, s)
+	return k.client(w).Create(ctx, s)
 }
 
 func (k *Tests) refused(err error) error {
@@ -120,6 +121,15 @@ type skipped struct{ reason string }
 
 func (s *skipped) Error() string { return s.reason }
 
+// client speaks for the ranch that a job uses. Once a request is made there it
+// is asked there, also if the operator has changed their mind.
+func (k *Tests) client(w *Work) *testingfarm.Client {
+	if w.View.UseInternalTF && k.Inside != nil {
+		return k.Inside
+	}
+	return k.Client
+}
+
 // ranch is the part of Testing Farm that the job runs in. The internal one is
 // for projects that the operator trusts, and there for people whom the project
 // does.
@@ -128,7 +138,7 @@ func (k *Tests) ranch(ctx context.Context, w *Work) (string, error) {
 	if !w.View.UseInternalTF {
 		return k.Ranch, nil
 	}
-	if !k.Internal[p.Project.Path()] {
+	if k.Inside == nil || !k.Internal[p.Project.Path()] {
 		return "", &skipped{"Internal TF not allowed for this project. Let us know."}
 	}
 	forge, err := k.Forge(p.Project)
@@ -191,19 +201,39 @@ func (k *Tests) noCompose(ctx context.Context, w *Work, run *models.Run, compose
 		}
 	}
 	reason := testingfarm.NoCompose(compose, ranch)
-	if target := w.Target(run); named(w.View, run.Target) || (target != nil && named(w.View, target.FollowedTarget())) {
+	if byName, err := namedTarget(w, run); err != nil {
+		return err
+	} else if byName {
 		return fail("%s", reason)
 	}
 	return broken(nil, "%s", reason)
 }
 
+// namedTarget reports whether the job names what a run tests on, or the job of
+// the build does if it has no targets of its own.
+func namedTarget(w *Work, run *models.Run) (bool, error) {
+	target, view := w.Target(run), w.View
+	if target == nil {
+		return false, nil
+	}
+	if build, err := buildOf(w, run); err == nil && build != nil && len(view.Targets) == 0 {
+		if view, err = w.Pipeline.Step(build.StepID).View(); err != nil {
+			return false, err
+		}
+	}
+	return named(view, run.Target) || named(view, target.FollowedTarget()), nil
+}
+
 // composes are those of a ranch.
 func (k *Tests) composes(ctx context.Context, ranch string) ([]string, error) {
-	list := &k.public
+	list, client := &k.public, k.Client
 	if ranch == testingfarm.Internal {
 		list = &k.internal
 	}
-	return list.read(composesFresh, func() ([]string, error) { return k.Client.Composes(ctx, ranch) })
+	if ranch != k.Ranch && k.Inside != nil {
+		client = k.Inside
+	}
+	return list.read(composesFresh, func() ([]string, error) { return client.Composes(ctx, ranch) })
 }
 
 // buildOf is the target whose packages a run tests, nil if it tests none.
@@ -374,7 +404,7 @@ func (k *Tests) test(w *Work, targetHead string) (testingfarm.Test, error) {
 
 // Poll is part of Kind.
 func (k *Tests) Poll(ctx context.Context, w *Work) (Outcome, error) {
-	request, err := k.Client.Request(ctx, w.Group.ExternalID)
+	request, err := k.client(w).Request(ctx, w.Group.ExternalID)
 	if httpx.Status(err) == http.StatusNotFound {
 		return everyRun(w, models.Error, "Testing Farm no longer knows the request."), nil
 	}
@@ -403,6 +433,9 @@ func (k *Tests) Poll(ctx context.Context, w *Work) (Outcome, error) {
 	}
 	if u.State.Finished() {
 		k.summarize(ctx, request, &u)
+		if u.LogURL == "" && request.Artifacts != "" {
+			u.LogURL = strings.TrimSuffix(request.Artifacts, "/") + "/pipeline.log"
+		}
 	}
 	return Outcome{Runs: []Update{u}}, nil
 }
@@ -444,13 +477,13 @@ func (k *Tests) summarize(ctx context.Context, request *testingfarm.Request, u *
 func (k *Tests) Cancel(ctx context.Context, w *Work) error {
 	id := w.Group.ExternalID
 	if id == "" {
-		found, err := k.Client.FindRequest(ctx, w.Group.Key, w.Group.CreatedAt.Add(-5*time.Minute))
+		found, err := k.client(w).FindRequest(ctx, w.Group.Key, w.Group.CreatedAt.Add(-5*time.Minute))
 		if err != nil || found == nil {
 			return err
 		}
 		id = found.ID
 	}
-	return k.Client.Cancel(ctx, id)
+	return k.client(w).Cancel(ctx, id)
 }
 
 // FetchLog is part of logFetcher.
