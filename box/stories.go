@@ -108,7 +108,7 @@ func playTestFails(ctx context.Context, t *Teller) error {
 }
 
 func playConfigInvalid(ctx context.Context, t *Teller) error {
-	return t.tell(ctx, hello, BreaksConfig, Ending{Event: models.EventRefused, Reason: "pull_requests", NoChecks: true, Comment: "pull_requests"})
+	return t.tell(ctx, hello, BreaksConfig, Ending{Event: models.EventRefused, Reason: "pull_request", NoChecks: true, Comment: "pull_request"})
 }
 
 func playNothingMatches(ctx context.Context, t *Teller) error {

@@ -241,7 +241,7 @@ func TestStoriesThatGoWrong(t *testing.T) {
 		}, 300 * time.Millisecond, []string{"the forge shows checks (x), want none"}},
 		{"no comment", "config-invalid", func(_, _ int) (*models.Event, *models.Pipeline, outcome) {
 			return &models.Event{State: models.EventRefused, Reason: "pull_requests"}, nil, outcome{}
-		}, 300 * time.Millisecond, []string{`none of the 0 comments says "pull_requests"`}},
+		}, 300 * time.Millisecond, []string{`none of the 0 comments says "pull_request"`}},
 		{"it is over before the push", "push-supersedes", func(_, _ int) (*models.Event, *models.Pipeline, outcome) {
 			return &models.Event{State: models.EventPlanned}, pipeline(models.Passed, helloPasses), outcome{}
 		}, 0, []string{"has not come to this: it has begun"}},

@@ -131,9 +131,12 @@ func (d *demo) run(ctx context.Context, log *slog.Logger) error {
 // announce says what there is; the line that says ready is the last.
 func (d *demo) announce(base string, b *box.Box) {
 	real, why := b.RealBuilds()
-	builds := "builds are simulated: " + why
-	if real {
-		builds = "builds are real: " + why
+	builds := "its builds are real"
+	if !real {
+		builds = "its builds are simulated"
+	}
+	if why != "" {
+		builds += ": " + why
 	}
 	fmt.Fprintf(d.stdout, "data: %s\nFedora in a box: %s/ (%s)\nready: %s/\n", d.dir, b.URL(), builds, base)
 }
@@ -275,12 +278,8 @@ func (v view) Pipelines(ctx context.Context, project string, pull int) ([]*model
 	}
 	var all []*models.Pipeline
 	for _, e := range events {
-		whole, err := v.store.Event(ctx, e.ID)
-		if err != nil {
-			return nil, err
-		}
-		for i := len(whole.Pipelines) - 1; i >= 0; i-- {
-			p, err := v.store.Pipeline(ctx, whole.Pipelines[i].ID)
+		for _, made := range slices.Backward(e.Pipelines) {
+			p, err := v.store.Pipeline(ctx, made.ID)
 			if err != nil {
 				return nil, err
 			}
@@ -303,9 +302,19 @@ func (v view) Events(ctx context.Context, project string, pull int) ([]*models.E
 	if err != nil {
 		return nil, err
 	}
-	events, err := v.store.ReferenceEvents(ctx, stored.ID, models.PullRequestRef, strconv.Itoa(pull), 200)
-	slices.Reverse(events)
-	return events, err
+	listed, err := v.store.ReferenceEvents(ctx, stored.ID, models.PullRequestRef, strconv.Itoa(pull), 200)
+	if err != nil {
+		return nil, err
+	}
+	var all []*models.Event
+	for _, e := range slices.Backward(listed) { // the list leaves out decisions
+		whole, err := v.store.Event(ctx, e.ID)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, whole)
+	}
+	return all, nil
 }
 
 // seedHistory makes the past that a service of some months would have.
