@@ -125,7 +125,7 @@ func (t *Teller) until(ctx context.Context, repo string, pull int, look func(sig
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("patience is over"))
 	defer cancel()
 	hopelessFor := 0
-	var differences []string
+	differences := []string{"it could not be looked at in time"}
 	for {
 		s, err := t.look(ctx, repo, pull)
 		if err != nil && ctx.Err() == nil {

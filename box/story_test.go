@@ -221,7 +221,7 @@ func TestStoriesThatGoWrong(t *testing.T) {
 		words       []string
 	}{
 		{"nothing happens", "passes", func(_, _ int) (*models.Event, *models.Pipeline, outcome) { return nil, nil, outcome{} },
-			200 * time.Millisecond, []string{"patience is over", "no event for commit", "there are 0 pipelines, want 1", "no check rpm-build:fedora-*"}},
+			1500 * time.Millisecond, []string{"patience is over", "no event for commit", "there are 0 pipelines, want 1", "no check rpm-build:fedora-*"}},
 		{"a target fails", "passes", func(_, _ int) (*models.Event, *models.Pipeline, outcome) {
 			states := with(helloPasses, map[string]models.State{"copr_build/fedora-43-x86_64": models.Failed})
 			return &models.Event{State: models.EventPlanned}, pipeline(models.Failed, states), outcome{checks: checksOf("success", "success")}
@@ -229,19 +229,19 @@ func TestStoriesThatGoWrong(t *testing.T) {
 		{"everything passes", "chroot-fails", goods["passes"], 0, []string{"pipeline 100 is passed, want failed", "has no target copr_build/epel-9-x86_64"}},
 		{"a check is wrong", "passes", func(_, _ int) (*models.Event, *models.Pipeline, outcome) {
 			return &models.Event{State: models.EventPlanned}, pipeline(models.Passed, helloPasses), outcome{checks: checksOf("success", "failure")}
-		}, 300 * time.Millisecond, []string{"the check testing-farm:fedora-43-x86_64 is failure, want success"}},
+		}, 1500 * time.Millisecond, []string{"the check testing-farm:fedora-43-x86_64 is failure, want success"}},
 		{"it is refused", "passes", func(_, _ int) (*models.Event, *models.Pipeline, outcome) {
 			return &models.Event{State: models.EventRefused, Reason: "You are a stranger."}, nil, outcome{}
 		}, 0, []string{"event 1 is refused, want planned (You are a stranger.)"}},
 		{"the reason is missing", "nothing-matches", func(_, _ int) (*models.Event, *models.Pipeline, outcome) {
 			return &models.Event{State: models.EventNothing, Reason: "So it is."}, nil, outcome{}
-		}, 300 * time.Millisecond, []string{`does not say "a release" but "So it is."`}},
+		}, 1500 * time.Millisecond, []string{`does not say "a release" but "So it is."`}},
 		{"there are checks", "nothing-matches", func(_, _ int) (*models.Event, *models.Pipeline, outcome) {
 			return &models.Event{State: models.EventNothing, Reason: "a release"}, nil, outcome{checks: map[string]string{"x": "neutral"}}
-		}, 300 * time.Millisecond, []string{"the forge shows checks (x), want none"}},
+		}, 1500 * time.Millisecond, []string{"the forge shows checks (x), want none"}},
 		{"no comment", "config-invalid", func(_, _ int) (*models.Event, *models.Pipeline, outcome) {
 			return &models.Event{State: models.EventRefused, Reason: "pull_requests"}, nil, outcome{}
-		}, 300 * time.Millisecond, []string{`none of the 0 comments says "pull_request"`}},
+		}, 1500 * time.Millisecond, []string{`none of the 0 comments says "pull_request"`}},
 		{"it is over before the push", "push-supersedes", func(_, _ int) (*models.Event, *models.Pipeline, outcome) {
 			return &models.Event{State: models.EventPlanned}, pipeline(models.Passed, helloPasses), outcome{}
 		}, 0, []string{"has not come to this: it has begun"}},
