@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"millrace/clients/httpx"
 	"millrace/models"
 	"millrace/models/store"
 )
@@ -40,9 +41,12 @@ func (r *Runner) deliveryTrouble(ctx context.Context, d *models.Delivery, proble
 	}
 	if !final {
 		r.Log.WarnContext(ctx, "delivery not handled yet", "delivery", d.ID, "tries", d.Tries+1, "error", problem)
-		wait := backoff(r.Timing.Retry, r.Timing.RetryMax, d.Tries+1)
+		again := store.Now().Add(backoff(r.Timing.Retry, r.Timing.RetryMax, d.Tries+1))
+		if at := httpx.RetryAfter(problem); at.After(again) {
+			again = at
+		}
 		return r.Store.InTx(ctx, func(tx *store.Tx) error {
-			return tx.DeliveryFailed(ctx, d.ID, inWords(problem), store.Now().Add(wait))
+			return tx.DeliveryFailed(ctx, d.ID, inWords(problem), again)
 		})
 	}
 	return r.Store.InTx(ctx, func(tx *store.Tx) error {

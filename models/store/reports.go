@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -62,8 +63,14 @@ func (tx *Tx) Want(ctx context.Context, wanted []*models.Report) ([]*models.Repo
 	return append(created, changed...), nil
 }
 
+// same reports whether a forge that knows a need not be told b: its text matters
+// for a comment, which is nothing else; that of a check comes along when its
+// state or title is news.
 func same(a, b *models.Report) bool {
-	return a.Wanted == b.Wanted && a.Title == b.Title && a.Body == b.Body && a.URL == b.URL && a.RunID == b.RunID
+	if strings.HasPrefix(a.Name, models.CommentPrefix) && a.Body != b.Body {
+		return false
+	}
+	return a.Wanted == b.Wanted && a.Title == b.Title && a.URL == b.URL
 }
 
 // Report returns a report.
