@@ -12,6 +12,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -59,6 +62,7 @@ func newWorld(t *testing.T, s *store.Store) *world {
 	w.Runner, _ = newRunner(t, s)
 	hooks := httptest.NewServer(http.HandlerFunc(w.receive))
 	t.Cleanup(hooks.Close)
+	w.Base = hooks.URL
 	w.startGitHub(t, hooks.URL)
 	w.startCopr(t)
 	w.startFarm(t, hooks.URL)
@@ -72,6 +76,10 @@ func newWorld(t *testing.T, s *store.Store) *world {
 
 // receive is what package handlers does, without its answers.
 func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
+	if id, ok := strings.CutPrefix(r.URL.Path, "/srpms/"); ok {
+		w.redirectToSource(rw, r, id)
+		return
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusBadRequest)
@@ -90,6 +98,54 @@ func (w *world) receive(rw http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		http.Error(rw, err.Error(), http.StatusInternalServerError)
 	}
+}
+
+// redirectToSource sends Copr to where the source RPM of a run is.
+func (w *world) redirectToSource(rw http.ResponseWriter, r *http.Request, path string) {
+	id, _, _ := strings.Cut(path, "/")
+	n, err := strconv.ParseInt(id, 10, 64)
+	if err == nil {
+		var run *models.Run
+		if run, err = w.Store.Run(r.Context(), n); err == nil {
+			http.Redirect(rw, r, run.Data.SRPMURL, http.StatusFound)
+			return
+		}
+	}
+	http.Error(rw, err.Error(), http.StatusNotFound)
+}
+
+// builder is a simulated one whose source RPMs are files: those of scripts are
+// made, others must be there.
+func builder(pace coprfake.Pace) coprfake.Builder {
+	simulated := coprfake.Simulated(pace)
+	return func(ctx context.Context, task coprfake.Task) (coprfake.Outcome, error) {
+		o, err := simulated(ctx, task)
+		if err != nil || task.Chroot != copr.SourceChroot {
+			return o, err
+		}
+		if task.Build.Source.Type == "link" {
+			return o, fetchSource(ctx, task.Build.Source.Data["url"])
+		}
+		o.SRPM = "hello-1.0-1.src.rpm"
+		return o, os.WriteFile(filepath.Join(task.Dir, o.SRPM), []byte("the source"), 0o644)
+	}
+}
+
+func fetchSource(ctx context.Context, address string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 100))
+	if err == nil && (res.StatusCode != http.StatusOK || string(body) != "the source") {
+		err = fmt.Errorf("fetching %s: %s: %s", address, res.Status, body)
+	}
+	return err
 }
 
 func (w *world) startGitHub(t *testing.T, hooks string) {
@@ -118,7 +174,7 @@ func (w *world) startCopr(t *testing.T) {
 				w.Log.Error("publishing", "error", err)
 			}
 		},
-		Builder: coprfake.Simulated(coprfake.Pace{Source: 20 * time.Millisecond, Build: 60 * time.Millisecond}),
+		Builder: builder(coprfake.Pace{Source: 20 * time.Millisecond, Build: 60 * time.Millisecond}),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -265,4 +321,27 @@ func onBoth(t *testing.T, f func(t *testing.T, w *world)) {
 		w.Log = slog.New(slog.DiscardHandler)
 		f(t, w)
 	})
+}
+
+// onSQLite runs f in a world where the database does not matter.
+func onSQLite(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Helper()
+	w := newWorld(t, storetest.SQLite(t))
+	w.Log = slog.New(slog.DiscardHandler)
+	f(t, w)
+}
+
+// soon waits until ok says that something is as it shall be; what it returns
+// beside is for the message if it never is.
+func soon(t *testing.T, what string, ok func() (bool, any)) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		done, is := ok()
+		if done {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: %+v", what, is)
+		}
+	}
 }
