@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/a-h/templ"
 
@@ -17,6 +18,15 @@ const (
 	homePipelines = 10
 	homeEvents    = 6
 )
+
+// doings finds the events that begin something, not the answers of services.
+var doings = func() *models.Query {
+	q, err := models.ParseQuery("kind:pull_request,comment,push,tag_push,release,check_rerun,installation,upstream_version", models.EventFields, time.Time{})
+	if err != nil {
+		panic(err) // it is written above
+	}
+	return q
+}()
 
 func (s *Server) showHome(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
@@ -36,7 +46,7 @@ func (s *Server) showHome(w http.ResponseWriter, r *http.Request) error {
 			NeedAttention: counters.Attention(), Recent: each(recent.Rows, s.apiRow),
 		})
 	}
-	events, err := s.Store.Events(ctx, models.EventFilter{}, models.Page{Limit: homeEvents})
+	events, err := s.Store.Events(ctx, models.EventFilter{Query: doings}, models.Page{Limit: homeEvents})
 	if err != nil {
 		return err
 	}

@@ -37,14 +37,19 @@ func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
 	// Readers whose connection broke come back at different moments.
 	retry := 2000 + s.jitter()%3000
 	send := func(texts ...[]byte) error {
-		// Where a deadline cannot be set the writer is not a connection.
+		// Where a deadline cannot be set the writer is not a connection. It must
+		// not outlast the write: HTTP/2 ends streams whose deadline passes.
 		_ = out.SetWriteDeadline(time.Now().Add(writePatience))
 		for _, text := range texts {
 			if _, err := w.Write(text); err != nil {
 				return err
 			}
 		}
-		return out.Flush()
+		if err := out.Flush(); err != nil {
+			return err
+		}
+		_ = out.SetWriteDeadline(time.Time{})
+		return nil
 	}
 	// The id, without a message, is what the browser says when it comes back.
 	hello := "retry: " + strconv.Itoa(retry) + "\nid: " + decimal(v.from) + "\n\n"

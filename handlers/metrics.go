@@ -29,16 +29,6 @@ type Metrics struct {
 	failures *prometheus.CounterVec
 }
 
-// QueueDepth says how many groups of a kind wait, and since when the oldest
-// does; zero if none waits.
-type QueueDepth struct {
-	Kind      models.StepKind
-	Queued    int
-	Working   int
-	Submitted int
-	Oldest    time.Time
-}
-
 // NewMetrics makes the counters of one process. version is that of the program.
 func NewMetrics(version string) *Metrics {
 	m := &Metrics{
@@ -77,10 +67,13 @@ func NewMetrics(version string) *Metrics {
 	return m
 }
 
-// WatchQueue adds the depth of the queue, read at a scrape, but not more often
-// than every five seconds.
-func (m *Metrics) WatchQueue(log *slog.Logger, read func(ctx context.Context) ([]QueueDepth, error)) {
-	m.registry.MustRegister(&queueCollector{read: read, log: log})
+// watchQueue adds what waits in the database, read at a scrape, but not more
+// often than every five seconds.
+func (m *Metrics) watchQueue(log *slog.Logger, read func(ctx context.Context) (*models.Queue, error)) {
+	if m != nil {
+		// The only error is that it is there already: the handler was made twice.
+		_ = m.registry.Register(&queueCollector{read: read, log: log})
+	}
 }
 
 // Register adds a collector of somebody else's.
@@ -155,27 +148,32 @@ func (m *Metrics) Called(service, operation string, status int, err error, took 
 	}
 }
 
-// queueCollector reads the queue's depth when it is asked for.
+// queueCollector reads the queue when it is asked for.
 type queueCollector struct {
-	read func(ctx context.Context) ([]QueueDepth, error)
+	read func(ctx context.Context) (*models.Queue, error)
 	log  *slog.Logger
 
 	mu    sync.Mutex // above what was read last
 	at    time.Time
-	depth []QueueDepth
+	queue *models.Queue
 }
 
 const queueFresh = 5 * time.Second
 
 var (
-	queueGroups = prometheus.NewDesc("millrace_queue_groups", "Submissions in the queue, by kind and phase.", []string{"kind", "phase"}, nil)
-	queueAge    = prometheus.NewDesc("millrace_queue_age_seconds", "For how long the oldest queued submission waits, by kind.", []string{"kind"}, nil)
+	queueGroups   = prometheus.NewDesc("millrace_queue_groups", "Submissions in the queue, by kind and phase.", []string{"kind", "phase"}, nil)
+	queueAge      = prometheus.NewDesc("millrace_queue_age_seconds", "For how long the oldest queued submission waits, by kind.", []string{"kind"}, nil)
+	unhandled     = prometheus.NewDesc("millrace_deliveries_unhandled", "Messages whose job is still to come.", nil, nil)
+	unhandledAge  = prometheus.NewDesc("millrace_deliveries_unhandled_age_seconds", "Age of the oldest of them.", nil, nil)
+	unsentReports = prometheus.NewDesc("millrace_reports_unsent", "Reports that forges are still to be told.", nil, nil)
+	unsentAge     = prometheus.NewDesc("millrace_reports_unsent_age_seconds", "For how long the oldest of them waits.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c *queueCollector) Describe(out chan<- *prometheus.Desc) {
-	out <- queueGroups
-	out <- queueAge
+	for _, d := range []*prometheus.Desc{queueGroups, queueAge, unhandled, unhandledAge, unsentReports, unsentAge} {
+		out <- d
+	}
 }
 
 // Collect implements prometheus.Collector. While the database is away it tells
@@ -184,25 +182,34 @@ func (c *queueCollector) Collect(out chan<- prometheus.Metric) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	if now.Sub(c.at) > queueFresh {
+	if c.queue == nil || now.Sub(c.at) > queueFresh {
 		ctx, cancel := context.WithTimeout(context.Background(), queueFresh)
 		defer cancel()
-		depth, err := c.read(ctx)
+		queue, err := c.read(ctx)
 		if err != nil {
 			c.log.WarnContext(ctx, "queue not measured", "error", err)
 			return
 		}
-		c.depth, c.at = depth, now
+		c.queue, c.at = queue, now
 	}
-	for _, d := range c.depth {
-		kind := string(d.Kind)
-		for phase, n := range map[models.Phase]int{models.PhaseQueued: d.Queued, models.PhaseWorking: d.Working, models.PhaseSubmitted: d.Submitted} {
-			out <- prometheus.MustNewConstMetric(queueGroups, prometheus.GaugeValue, float64(n), kind, string(phase))
-		}
-		age := 0.0
-		if !d.Oldest.IsZero() {
-			age = max(0, now.Sub(d.Oldest).Seconds())
-		}
-		out <- prometheus.MustNewConstMetric(queueAge, prometheus.GaugeValue, age, kind)
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
+	age := func(since time.Time) float64 {
+		if since.IsZero() {
+			return 0
+		}
+		return max(0, now.Sub(since).Seconds())
+	}
+	for _, k := range c.queue.Kinds {
+		kind := string(k.Kind)
+		gauge(queueGroups, float64(k.Queued), kind, string(models.PhaseQueued))
+		gauge(queueGroups, float64(k.Working), kind, string(models.PhaseWorking))
+		gauge(queueGroups, float64(k.Submitted), kind, string(models.PhaseSubmitted))
+		gauge(queueAge, age(k.Oldest), kind)
+	}
+	gauge(unhandled, float64(c.queue.Unhandled))
+	gauge(unhandledAge, age(c.queue.UnhandledOld))
+	gauge(unsentReports, float64(c.queue.Unsent))
+	gauge(unsentAge, age(c.queue.UnsentOld))
 }

@@ -73,6 +73,8 @@ func newRequestID() string {
 
 const (
 	maxURL = 8 << 10 // bytes of an address
+	// answerPatience is how long a reader may take for an answer.
+	answerPatience = 2 * time.Minute
 	// policy forbids everything that our pages do not need. They have no inline
 	// script or style, so an injected one does nothing.
 	policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -90,6 +92,12 @@ func (s *Server) enter(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 
+		// Only connections have deadlines; what takes longer sets its own.
+		conn := http.NewResponseController(rw)
+		_ = conn.SetWriteDeadline(v.start.Add(answerPatience))
+		if r.ContentLength != 0 {
+			_ = conn.SetReadDeadline(v.start.Add(hookPatience))
+		}
 		r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
 		defer s.leave(w, r)
 		if len(r.RequestURI) > maxURL || len(r.URL.Path) > maxURL {

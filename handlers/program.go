@@ -11,9 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"millrace/models"
 )
+
+// programPatience is how long fetching the program may take.
+const programPatience = 20 * time.Minute
 
 // program serves this very program, so that a build machine elsewhere makes
 // source packages as this service would. Its hash is in the address: whoever
@@ -31,6 +35,7 @@ func (s *Server) program(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("measuring the program: %w", err)
 	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(programPatience)) // only connections have deadlines
 	h := w.Header()
 	h.Set("Content-Type", "application/octet-stream")
 	h.Set("Cache-Control", "public, max-age=31536000, immutable")

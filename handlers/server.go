@@ -22,7 +22,7 @@ import (
 type Server struct {
 	Store   *store.Store
 	Log     *slog.Logger
-	Metrics *Metrics // NewMetrics; not nil
+	Metrics *Metrics // NewMetrics; nil counts nothing
 	Live    *Hub     // NewHub; not nil
 
 	// Accept stores a delivery with the job that will handle it, and reports
@@ -64,6 +64,7 @@ const pageTime = 15 * time.Second
 // Handler returns everything the server answers, one line a route.
 func (s *Server) Handler() http.Handler {
 	s.big = make(chan struct{}, maxBigHooks)
+	s.Metrics.watchQueue(s.Log, func(ctx context.Context) (*models.Queue, error) { return s.Store.Queue(ctx, "") })
 	r := chi.NewRouter()
 	r.Use(routed, middleware.GetHead)
 	r.NotFound(s.answer(s.nothingHere))

@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	hookPatience = 30 * time.Second // for a body to arrive
+	hookPatience = 30 * time.Second // for a body to arrive, and to be stored
 	bigHook      = 1 << 20          // bytes; real webhooks are about 26 kB
 	maxBigHooks  = 8                // of them at once: their memory is taken before they prove anything
 	maxMessages  = 1000             // in one list
@@ -136,7 +136,7 @@ func (s *Server) take(w http.ResponseWriter, r *http.Request, from *source) (fre
 // errBusy says that too many large messages are being read at once.
 var errBusy = errors.New("too many large messages at once")
 
-// body reads what is sent, within limits of size and time. done is to be called
+// body reads what is sent, within limits of size; its time is limited already. done is to be called
 // when it is no longer needed.
 func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, done func(), err error) {
 	done = func() {}
@@ -151,14 +151,13 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, done
 			return nil, done, errBusy
 		}
 	}
-	conn := http.NewResponseController(w)
-	_ = conn.SetReadDeadline(time.Now().Add(hookPatience)) // only connections have deadlines
 	var b bytes.Buffer
 	b.Grow(int(min(max(r.ContentLength, 0), bigHook)) + bytes.MinRead)
 	if _, err = b.ReadFrom(http.MaxBytesReader(w, r.Body, wire.MaxBody)); err != nil {
 		return nil, done, err
 	}
-	_ = conn.SetReadDeadline(time.Time{})
+	// The deadline was for the body; storing it is another matter.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 	return b.Bytes(), done, nil
 }
 

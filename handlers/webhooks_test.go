@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -229,4 +230,35 @@ func BenchmarkIntake(b *testing.B) {
 			b.ReportMetric(float64(n.Load())/time.Since(start).Seconds(), "deliveries/s")
 		})
 	}
+}
+
+// TestSlowSender announces a body and keeps it.
+func TestSlowSender(t *testing.T) {
+	t.Parallel()
+	site := newSite(t, storetest.SQLite(t))
+	listener := newPipes()
+	var deadline atomic.Int64
+	server := &http.Server{Handler: site.web}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	here, there := net.Pipe()
+	listener.conns <- noted{here, &deadline}
+	io.WriteString(there, "POST /hooks/github HTTP/1.1\r\nHost: millrace.example\r\nContent-Length: 26000\r\n\r\n{")
+	waitFor(t, func() bool { return deadline.Load() != 0 })
+	if left := time.Until(time.Unix(0, deadline.Load())); left > hookPatience || left < hookPatience-5*time.Second {
+		t.Errorf("the body may take %v", left)
+	}
+}
+
+// noted notes the read deadline.
+type noted struct {
+	net.Conn
+	deadline *atomic.Int64
+}
+
+func (n noted) SetReadDeadline(at time.Time) error {
+	if !at.IsZero() {
+		n.deadline.Store(at.UnixNano())
+	}
+	return n.Conn.SetReadDeadline(at)
 }
