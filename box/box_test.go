@@ -424,8 +424,10 @@ func TestButtons(t *testing.T) {
 	if err != nil || !slices.Equal(p.Labels, []string{"next"}) {
 		t.Errorf("labels %v, %v", p.Labels, err)
 	}
-	if _, err := b.Open(t.Context(), "fedora-crafts/notes", BreaksTest); err == nil {
-		t.Error("a test is broken where there is none")
+	for repo, sc := range map[string]Scenario{"fedora-crafts/notes": BreaksTest, "mill/almanac": BreaksBuild} {
+		if _, err := b.Open(t.Context(), repo, sc); err == nil {
+			t.Errorf("%s can be opened in %s, which has nothing of the kind", sc, repo)
+		}
 	}
 	if len(s.bad) > 0 {
 		t.Errorf("the service was sent what it does not understand: %v", s.bad)
@@ -791,7 +793,7 @@ func TestFarm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	weave, err := b.Open(t.Context(), "fedora-crafts/loom", BreaksTest) // /tests/unravel
+	weave, err := b.Open(t.Context(), "fedora-crafts/loom", BreaksTest) // its config has the plan weave first
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -803,8 +805,8 @@ func TestFarm(t *testing.T) {
 		{testingfarm.Test{URL: b.URL() + "/" + hello + ".git"}, "passed"},
 		{testingfarm.Test{URL: b.URL() + "/" + broken.HeadRepo, Ref: broken.HeadSHA}, "failed"},
 		{testingfarm.Test{URL: b.URL() + "/" + hello, Ref: broken.HeadSHA}, "failed"},
-		{testingfarm.Test{URL: b.URL() + "/" + weave.HeadRepo, Ref: weave.HeadSHA, Name: "/plans/weave"}, "passed"},
-		{testingfarm.Test{URL: b.URL() + "/" + weave.HeadRepo, Ref: weave.HeadSHA, Name: "/plans/unravel"}, "failed"},
+		{testingfarm.Test{URL: b.URL() + "/" + weave.HeadRepo, Ref: weave.HeadSHA, Name: "/plans/weave"}, "failed"},
+		{testingfarm.Test{URL: b.URL() + "/" + weave.HeadRepo, Ref: weave.HeadSHA, Name: "/plans/unravel"}, "passed"},
 		{testingfarm.Test{URL: b.URL() + "/" + hello, Ref: "none"}, "error"},
 		{testingfarm.Test{URL: b.URL() + "/nobody/nothing", Ref: "main"}, "error"},
 		{testingfarm.Test{URL: "https://elsewhere.example/x/y", Ref: "main"}, "passed"},

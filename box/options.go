@@ -59,6 +59,14 @@ var (
 	}
 )
 
+// Times is the pace at which everything goes n times as fast.
+func (p Pace) Times(n float64) Pace {
+	for _, d := range []*time.Duration{&p.Queue, &p.SRPM, &p.Chroot, &p.Wait, &p.Test, &p.Outage, &p.Stroll} {
+		*d = time.Duration(float64(*d) / n)
+	}
+	return p
+}
+
 // Access is what the service needs to work with the services in the box.
 // Addresses have no slash at the end unless they say so.
 type Access struct {

@@ -35,8 +35,10 @@ type scenarioInfo struct {
 }
 
 var scenarios = []scenarioInfo{
-	{Passes, "Passes", func(tree) bool { return true }},
-	{BreaksBuild, "Breaks a build in one chroot", func(t tree) bool { return t.spec() != "" && t.config() != "" && t.victim() != "" }},
+	{Passes, "Should pass", func(tree) bool { return true }},
+	{BreaksBuild, "Breaks a build in one chroot", func(t tree) bool {
+		return t.spec() != "" && strings.Contains(t.text(t.config()), "copr_build") && t.victim() != ""
+	}},
 	{BreaksTest, "Breaks a test", func(t tree) bool { return t.test() != "" }},
 	{BreaksConfig, "Breaks the config", func(t tree) bool { return strings.Contains(t.text(t.config()), pullTrigger) }},
 	{MatchesNothing, "Matches no job", func(t tree) bool { return strings.Contains(t.text(t.config()), pullTrigger) }},
@@ -119,8 +121,19 @@ func (t tree) spec() string {
 	return t.first(func(name string) bool { return strings.HasSuffix(name, ".spec") })
 }
 
+// test is the script of the test whose plan the config names first, or any.
 func (t tree) test() string {
-	return t.first(func(name string) bool { return strings.HasSuffix(name, ".sh") })
+	config := t.text(t.config())
+	at := func(name string) int {
+		return strings.Index(config, "/plans/"+path.Base(path.Dir(name))+"\n")
+	}
+	found := t.first(func(name string) bool { return strings.HasSuffix(name, ".sh") })
+	for name := range t {
+		if i := at(name); strings.HasSuffix(name, ".sh") && i >= 0 && (at(found) < 0 || i < at(found)) {
+			found = name
+		}
+	}
+	return found
 }
 
 // victim is the ending of releases of a chroot that the config names.

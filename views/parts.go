@@ -186,6 +186,15 @@ func whatFor(p *models.Pipeline) string {
 	return name + ": " + clip(p.Title, 200)
 }
 
+// otherPackage is the package of a pipeline if it is not called like its
+// project: a repository may have several.
+func otherPackage(p *models.Pipeline) string {
+	if p.Project != nil && p.Package == p.Project.Name {
+		return ""
+	}
+	return clip(p.Package, 100)
+}
+
 // pipelineName is what a page about the pipeline is called.
 func pipelineName(p *models.Pipeline) string {
 	if p.Title != "" {

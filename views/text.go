@@ -149,7 +149,7 @@ func stepTitle(s *models.Step) string {
 // serviceOf names where the work of a kind is done.
 func serviceOf(k models.StepKind) string {
 	switch k {
-	case models.CoprBuildStep:
+	case models.SRPMStep, models.CoprBuildStep: // source packages made here have no service
 		return "Copr"
 	case models.TestsStep:
 		return "Testing Farm"

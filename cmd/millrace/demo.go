@@ -29,6 +29,9 @@ type demo struct {
 	port      int
 	boxPort   int
 	story     string // to play; empty: none
+	speed     float64
+	builds    string
+	still     bool // the box opens nothing by itself
 	verbose   bool
 	stdout    io.Writer
 }
@@ -37,17 +40,16 @@ type demo struct {
 // in a box beside it.
 func demoCommand(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, "Usage: millrace demo [--port N] [--box-port N] [--dir DIR] [--play STORY | --list]\n\n"+
-			"Starts the service on the embedded database, with all the services it talks to in a\nbox beside it, and prints `ready: ADDRESS` when its pages can be opened.\n")
-		flags.PrintDefaults()
-	}
+	explain(flags, args, stdout, stderr, "Usage: millrace demo [--port N] [--box-port N] [--dir DIR]\n                     [--speed N] [--builds WAY] [--still] [--play STORY | --list]\n\n"+
+		"Starts the service on the embedded database, with all the services it talks to in a\nbox beside it, and prints `ready: ADDRESS` when its pages can be opened.\n")
 	d := &demo{stdout: stdout}
 	flags.IntVar(&d.port, "port", 8080, "port of the pages; 0: any free one")
 	flags.IntVar(&d.boxPort, "box-port", 0, "port of the box; 0: any free one, the same again for the same directory")
 	flags.StringVar(&d.dir, "dir", "", "`directory` that keeps the data; by default one that is removed at the end")
 	flags.StringVar(&d.story, "play", "", "play the `story` of that name to its end, and exit")
+	flags.Float64Var(&d.speed, "speed", 1, "how many `times` as fast as people like to watch builds and tests go")
+	flags.StringVar(&d.builds, "builds", string(box.BuildsAuto), "`way` that the boxed Copr builds: real, simulated, or auto for real where that is possible")
+	flags.BoolVar(&d.still, "still", false, "let the box open no pull request by itself")
 	flags.BoolVar(&d.verbose, "verbose", false, "log everything to standard error")
 	listThem := flags.Bool("list", false, "list the stories")
 	if code, done := parseOnly(flags, args, stderr); done {
@@ -61,6 +63,14 @@ func demoCommand(args []string, stdout, stderr io.Writer) int {
 	}
 	if _, known := box.StoryNamed(d.story); d.story != "" && !known {
 		fmt.Fprintf(stderr, "millrace demo: there is no story %q; --list lists them\n", d.story)
+		return 2
+	}
+	if !(d.speed > 0 && d.speed <= 1000) {
+		fmt.Fprintf(stderr, "millrace demo: --speed is a number above 0, and at most 1000\n")
+		return 2
+	}
+	if !slices.Contains([]box.Builds{box.BuildsAuto, box.BuildsReal, box.BuildsSimulated}, box.Builds(d.builds)) {
+		fmt.Fprintf(stderr, "millrace demo: --builds is real, simulated or auto, not %q\n", d.builds)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -91,7 +101,8 @@ func (d *demo) run(ctx context.Context, log *slog.Logger) error {
 	}
 	base := "http://127.0.0.1:" + strconv.Itoa(d.port)
 	options := box.Options{
-		Dir: filepath.Join(d.dir, "box"), ServiceURL: base, Pace: box.DemoPace, Ambient: d.story == "", Log: log,
+		Dir: filepath.Join(d.dir, "box"), ServiceURL: base, Log: log,
+		Pace: box.DemoPace.Times(d.speed), Builds: box.Builds(d.builds), Ambient: d.story == "" && !d.still,
 	}
 	if d.story != "" {
 		options.Pace, options.Builds = box.FastPace, box.BuildsSimulated
