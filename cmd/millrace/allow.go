@@ -16,19 +16,16 @@ import (
 // allowCommand reads and writes the allowlist.
 func allowCommand(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("allow", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, "Usage: millrace allow [--config FILE] [--deny | --remove] [--reason TEXT] FORGE/NAMESPACE[/NAME]...\n"+
-			"       millrace allow [--config FILE] --list\n\n"+
-			"Lets the projects of a namespace, or one project, use the service; or denies it.\n"+
-			"With one word after the forge that is a namespace; `--project` makes the last word a name.\n")
-		flags.PrintDefaults()
-	}
+	explain(flags, args, stdout, stderr, "Usage: millrace allow [--deny | --remove] [--reason TEXT] FORGE/NAMESPACE...\n"+
+		"       millrace allow --project [--deny | --remove] [--reason TEXT] FORGE/NAMESPACE/NAME...\n"+
+		"       millrace allow --list\n\n"+
+		"Lets all projects of a namespace use the service, also those of the namespaces below\n"+
+		"it; or, with --project, one project. Or denies it to them.\n")
 	file := configFlag(flags)
-	deny := flags.Bool("deny", false, "deny instead; a denial counts before all else")
+	deny := flags.Bool("deny", false, "deny instead; a denial counts, whatever else is allowed")
 	remove := flags.Bool("remove", false, "take the entry off the list")
 	listThem := flags.Bool("list", false, "print the list")
-	project := flags.Bool("project", false, "the last word of each path is the name of a project")
+	project := flags.Bool("project", false, "mean one project: the last word of each path is its name")
 	reason := flags.String("reason", "", "why, for those who are concerned")
 	paths, err := parseInterspersed(flags, args)
 	switch {
@@ -72,7 +69,7 @@ func listAllowances(ctx context.Context, db *store.Store, w io.Writer) error {
 		return err
 	}
 	for _, e := range entries {
-		fmt.Fprintf(w, "%-8s %s  by %s on %s", e.State, e.Path(), e.Actor, e.UpdatedAt.UTC().Format("2006-01-02"))
+		fmt.Fprintf(w, "%-8s %s, by %s on %s", e.State, scopeOf(e), e.Actor, e.UpdatedAt.UTC().Format("2006-01-02"))
 		if e.Reason != "" {
 			fmt.Fprintf(w, ": %s", e.Reason)
 		}
@@ -103,16 +100,25 @@ func changeAllowances(ctx context.Context, db *store.Store, paths []string, proj
 				if err := tx.RemoveAllowance(ctx, a); err != nil {
 					return err
 				}
-				fmt.Fprintf(w, "removed %s\n", a.Path())
+				fmt.Fprintf(w, "removed %s\n", scopeOf(a))
 				continue
 			}
 			if err := tx.SetAllowance(ctx, a); err != nil {
 				return err
 			}
-			fmt.Fprintf(w, "%s %s\n", a.State, a.Path())
+			fmt.Fprintf(w, "%s %s\n", a.State, scopeOf(a))
 		}
 		return nil
 	})
+}
+
+// scopeOf says what an entry is about, so that a name taken for a namespace is
+// seen.
+func scopeOf(a *models.Allowance) string {
+	if a.Name != "" {
+		return "the project " + a.Path()
+	}
+	return "all projects of " + a.Path()
 }
 
 // parseAllowance reads forge/namespace, or forge/namespace/name with project.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/exec"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"millrace/clients/bodhi"
 	"millrace/clients/copr"
 	"millrace/clients/fedmsg"
+	"millrace/clients/httpx"
 	"millrace/clients/testingfarm"
 	"millrace/jobs"
 	"millrace/jobs/sandbox"
@@ -29,12 +31,8 @@ type checkup struct {
 // wrong. It changes nothing.
 func doctorCommand(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, "Usage: millrace doctor [--config FILE]\n\n"+
-			"Asks each service that is configured whether it can be used, and says what is wrong.\nExits with 1 if anything is.\n")
-		flags.PrintDefaults()
-	}
+	explain(flags, args, stdout, stderr, "Usage: millrace doctor [--config FILE]\n\n"+
+		"Asks each service that is configured whether it can be used, and says what is wrong.\nExits with 1 if anything is.\n")
 	file := configFlag(flags)
 	if code, done := parseOnly(flags, args, stderr); done {
 		return code
@@ -140,6 +138,9 @@ func (v *service) checkGitHub(ctx context.Context) (string, error) {
 	}
 	installations, err := client.Installations(ctx)
 	if err != nil {
+		if httpx.Status(err) == 0 {
+			return "", fmt.Errorf("GitHub does not answer: %w", err)
+		}
 		return "", fmt.Errorf("the App cannot log in; look at github.app_id and github.private_key: %w", err)
 	}
 	if len(v.settings.GitHub.WebhookSecrets) == 0 {
@@ -150,10 +151,16 @@ func (v *service) checkGitHub(ctx context.Context) (string, error) {
 
 func (v *service) checkCopr(ctx context.Context) (string, error) {
 	s := v.settings.Copr
+	if s.Login == "" || s.Token == "" {
+		return "", fmt.Errorf("copr.login and copr.token are not set: nothing can be built")
+	}
 	client := &copr.Client{BaseURL: s.URL, Login: s.Login, Token: s.Token, HTTP: v.client("copr", 20*time.Second)}
 	name, err := client.User(ctx)
 	if err != nil {
-		return "", fmt.Errorf("copr does not take the login; make a new token on its page of the API: %w", err)
+		if status := httpx.Status(err); status == http.StatusUnauthorized || status == http.StatusForbidden {
+			return "", fmt.Errorf("copr does not take the login; make a new token on its page of the API: %w", err)
+		}
+		return "", fmt.Errorf("copr does not answer: %w", err)
 	}
 	if name != s.Owner {
 		return "", fmt.Errorf("the token is that of %s, but copr.owner is %s", name, s.Owner)
@@ -166,7 +173,7 @@ func (v *service) checkFarm(ctx context.Context) (string, error) {
 	client := &testingfarm.Client{BaseURL: s.URL, Token: s.Token, HTTP: v.client("testing-farm", 20*time.Second)}
 	composes, err := client.Composes(ctx, s.Ranch)
 	if err != nil {
-		return "", fmt.Errorf("testing Farm does not answer: %w", err)
+		return "", fmt.Errorf("the list of composes cannot be read: %w", err)
 	}
 	if s.Token == "" {
 		return "", fmt.Errorf("testing_farm.token is not set: no tests can be run")

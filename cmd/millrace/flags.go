@@ -1,6 +1,42 @@
 package main
 
-import "flag"
+import (
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// explain has flags print text and a list of themselves where they are asked
+// for help: to stdout if args ask, to stderr after a mistake.
+func explain(flags *flag.FlagSet, args []string, stdout, stderr io.Writer, text string) {
+	flags.SetOutput(stderr)
+	if slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "-help" || a == "--help" }) {
+		flags.SetOutput(stdout)
+	}
+	flags.Usage = func() {
+		io.WriteString(flags.Output(), text)
+		flags.VisitAll(func(f *flag.Flag) {
+			argument, about := flag.UnquoteUsage(f)
+			switch argument {
+			case "int", "float":
+				argument = "n"
+			case "string":
+				argument = "text"
+			}
+			dashes := "--"
+			if len(f.Name) == 1 {
+				dashes = "-"
+			}
+			fmt.Fprintf(flags.Output(), "  %s\n        %s", strings.TrimSpace(dashes+f.Name+" "+strings.ToUpper(argument)), about)
+			if f.DefValue != "" && f.DefValue != "0" && f.DefValue != "false" {
+				fmt.Fprintf(flags.Output(), " (default %s)", f.DefValue)
+			}
+			io.WriteString(flags.Output(), "\n")
+		})
+	}
+}
 
 // parseInterspersed parses args, in which flags may come before, between and
 // after other arguments, and returns those others. After "--" all are others.

@@ -13,12 +13,8 @@ import (
 // migrateCommand brings a database up to date.
 func migrateCommand(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("migrate", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, "Usage: millrace migrate [--config FILE]\n\n"+
-			"Brings the database up to date. Several processes may run it at once; an embedded\ndatabase is also brought up to date whenever the service starts.\n")
-		flags.PrintDefaults()
-	}
+	explain(flags, args, stdout, stderr, "Usage: millrace migrate [--config FILE]\n\n"+
+		"Brings the database up to date. Several processes may run it at once; an embedded\ndatabase is also brought up to date whenever the service starts.\n")
 	file := configFlag(flags)
 	if code, done := parseOnly(flags, args, stderr); done {
 		return code

@@ -40,7 +40,7 @@ type preparation struct {
 }
 
 func prepareSourcesCommand(args []string, stdout, stderr io.Writer) int {
-	p, code := prepareFlags(args, stderr)
+	p, code := prepareFlags(args, stdout, stderr)
 	if p == nil {
 		return code
 	}
@@ -54,13 +54,9 @@ func prepareSourcesCommand(args []string, stdout, stderr io.Writer) int {
 }
 
 // prepareFlags returns nil and the exit status if there is nothing to do.
-func prepareFlags(args []string, stderr io.Writer) (*preparation, int) {
+func prepareFlags(args []string, stdout, stderr io.Writer) (*preparation, int) {
 	flags := flag.NewFlagSet("prepare-sources", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		io.WriteString(stderr, prepareUsage)
-		flags.PrintDefaults()
-	}
+	explain(flags, args, stdout, stderr, prepareUsage)
 	p := &preparation{}
 	r := &p.request
 	r.Choice.Job = -1
@@ -76,7 +72,7 @@ func prepareFlags(args []string, stderr io.Writer) (*preparation, int) {
 	merge := flags.Bool("merge-pr", true, "merge the pull request into its target branch")
 	noMerge := flags.Bool("no-merge-pr", false, "take the pull request as it is")
 	flags.StringVar(&r.TargetBranch, "target-branch", "", "`branch` that the pull request goes to")
-	flags.IntVar(&r.Choice.Job, "job-config-index", -1, "`index` of the job in the config whose settings count")
+	flags.IntVar(&r.Choice.Job, "job-config-index", -1, "`index` of the job in the config whose settings count; -1: those of the package")
 	update := flags.Bool("update-release", true, "change Release, whatever the config says")
 	noUpdate := flags.Bool("no-update-release", false, "leave Release alone")
 	suffix := flags.String("release-suffix", "", "`text` for Release in place of the config's release_suffix")

@@ -25,13 +25,9 @@ const version = "0.1.0"
 // serveCommand runs the service until it is told to stop.
 func serveCommand(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, "Usage: millrace serve [--config FILE] [--web | --workers]\n\n"+
-			"Serves pages and webhooks and carries jobs out; with --web or --workers only the one.\n"+
-			"Several processes may share one PostgreSQL; an SQLite database is one process's.\n")
-		flags.PrintDefaults()
-	}
+	explain(flags, args, stdout, stderr, "Usage: millrace serve [--config FILE] [--web | --workers]\n\n"+
+		"Serves pages and webhooks and carries jobs out; with --web or --workers only the one.\n"+
+		"Several processes may share one PostgreSQL; an SQLite database is one process's.\n")
 	file := configFlag(flags)
 	web := flags.Bool("web", false, "serve pages and webhooks only")
 	workers := flags.Bool("workers", false, "carry jobs out only")

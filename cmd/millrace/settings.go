@@ -271,7 +271,11 @@ func (s setting) set(text string) (err error) {
 		err = fmt.Errorf("a setting of type %T cannot be read", v)
 	}
 	if number, ok := errors.AsType[*strconv.NumError](err); ok {
-		return fmt.Errorf("%q is not what is wanted here (%s)", number.Num, number.Func)
+		wanted := "a whole number"
+		if number.Func == "ParseBool" {
+			wanted = "true or false"
+		}
+		return fmt.Errorf("%q is not %s", number.Num, wanted)
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"millrace/models"
 )
@@ -16,12 +17,8 @@ import (
 // settingsCommand shows all settings, where they stand, and what they are for.
 func settingsCommand(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("settings", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() {
-		fmt.Fprint(stderr, "Usage: millrace settings [--config FILE]\n\n"+
-			"Lists all settings with their environment variables and values, and checks them.\nSecrets are not shown.\n")
-		flags.PrintDefaults()
-	}
+	explain(flags, args, stdout, stderr, "Usage: millrace settings [--config FILE]\n\n"+
+		"Lists all settings with their environment variables and values, and checks them.\nSecrets are not shown.\n")
 	file := configFlag(flags)
 	if code, done := parseOnly(flags, args, stderr); done {
 		return code
@@ -46,6 +43,8 @@ func (s setting) show() string {
 		return "(set)"
 	}
 	switch v := value.Interface().(type) {
+	case time.Duration:
+		return durationText(v)
 	case []string:
 		return strings.Join(v, ", ")
 	case map[models.StepKind]int:
@@ -57,6 +56,22 @@ func (s setting) show() string {
 		return strings.Join(parts, ", ")
 	}
 	return fmt.Sprint(value.Interface())
+}
+
+// durationText is the shortest text that parseDuration reads as d.
+func durationText(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d >= day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	text := d.String()
+	if rest, ok := strings.CutSuffix(text, "m0s"); ok {
+		text = rest + "m"
+	}
+	if rest, ok := strings.CutSuffix(text, "h0m"); ok {
+		text = rest + "h"
+	}
+	return text
 }
 
 // configFlag is the flag that names the file of settings.
