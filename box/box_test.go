@@ -429,6 +429,22 @@ func TestButtons(t *testing.T) {
 			t.Errorf("%s can be opened in %s, which has nothing of the kind", sc, repo)
 		}
 	}
+	_, _, forge := clients(b)
+	for _, check := range []github.CheckRun{
+		{Name: "rpm-build:a", Status: github.Completed, Conclusion: "success"}, {Name: "rpm-build:b", Status: github.InProgress},
+	} {
+		second, err := b.Forge.Pull(hello, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check.HeadSHA, check.Title, check.Summary = second.HeadSHA, "so it is", "so it is"
+		if _, err := forge.CreateCheckRun(t.Context(), repoNamed(hello), check); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, body := get(t, repo); !strings.Contains(body, "checks running") || strings.Contains(body, "checks passed") {
+		t.Error("the list does not say that checks are running")
+	}
 	if len(s.bad) > 0 {
 		t.Errorf("the service was sent what it does not understand: %v", s.bad)
 	}

@@ -144,9 +144,33 @@ func (b *Box) render(w http.ResponseWriter, r *http.Request, status int, c templ
 type repoRow struct {
 	githubfake.Repo
 	Open      int
-	Last      []githubfake.Pull // the newest first
-	Scenarios []scenarioInfo    // that it is fit for
+	Last      []pullRow      // the newest first
+	Scenarios []scenarioInfo // that it is fit for
 	Stranger  bool
+}
+
+// pullRow is a pull request in a list.
+type pullRow struct {
+	githubfake.Pull
+	Checks string // the state of all checks together; empty if there are none
+}
+
+func (b *Box) pullRows(repo string, pulls []githubfake.Pull) []pullRow {
+	rows := make([]pullRow, len(pulls))
+	for i, p := range pulls {
+		rows[i].Pull = p
+		states := make(map[string]bool)
+		for _, c := range b.checks(repo, p.HeadSHA) {
+			states[c.State] = true
+		}
+		for _, state := range []string{"failed", "error", "running", "queued", "canceled", "passed", "skipped"} {
+			if states[state] {
+				rows[i].Checks = state
+				break
+			}
+		}
+	}
+	return rows
 }
 
 type homePage struct {
@@ -194,7 +218,7 @@ func (b *Box) row(ctx context.Context, r githubfake.Repo) (repoRow, error) {
 			row.Open++
 		}
 	}
-	row.Last = newest(pulls, 3)
+	row.Last = b.pullRows(r.FullName(), newest(pulls, 3))
 	var err error
 	row.Scenarios, err = b.fitting(ctx, r)
 	return row, err
@@ -279,7 +303,7 @@ type repoPage struct {
 	Commits  []git.Commit
 	Branches []branchRow // the default one first
 	Tags     []branchRow
-	Pulls    []githubfake.Pull // the newest first
+	Pulls    []pullRow // the newest first
 	Readme   string
 }
 
@@ -294,7 +318,7 @@ func (b *Box) showRepo(ctx context.Context, r *http.Request) (templ.Component, e
 	}
 	name := repo.FullName()
 	p := repoPage{repoRow: row, URL: b.access.URL, Service: b.Service(), Token: b.access.UserToken, Rev: or(r.PathValue("rev"), repo.DefaultBranch),
-		Pulls: newest(b.Forge.Pulls(name), listed)}
+		Pulls: b.pullRows(name, newest(b.Forge.Pulls(name), listed))}
 	for branch, sha := range b.Forge.Branches(name) {
 		row := branchRow{Name: branch, SHA: sha}
 		if branch != repo.DefaultBranch {
