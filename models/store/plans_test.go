@@ -51,6 +51,9 @@ func (s *statements) AfterQuery(_ context.Context, event *bun.QueryEvent) {
 	if strings.HasPrefix(text, "SET") {
 		s.set = append(s.set, text)
 	}
+	if strings.Contains(text, "$1") {
+		return // a fixed statement of the engine, whose arguments are not told here
+	}
 	if strings.HasPrefix(text, "SELECT") || strings.HasPrefix(text, "WITH") {
 		s.all = append(s.all, text)
 	}
@@ -96,26 +99,26 @@ func readings(t *testing.T, s *store.Store) []reading {
 	add := func(name string, read func(ctx context.Context, s *store.Store) error) {
 		all = append(all, reading{name, read})
 	}
-	pages := map[string]models.Page{"": {}, " before": {Before: "2500"}, " after": {After: "2500"}, " upto": {UpTo: 4000}}
-	for _, text := range pipelineSearches {
+	others := []models.Page{{Before: "2500"}, {After: "2500"}, {UpTo: 4000}}
+	for i, text := range pipelineSearches {
 		q, err := models.ParseQuery(text, models.PipelineFields, seededNow)
 		if err != nil {
 			t.Fatal(text, err)
 		}
-		for name, page := range pages {
-			add("pipelines "+text+name, func(ctx context.Context, s *store.Store) error {
+		for _, page := range []models.Page{{}, others[i%3]} {
+			add(fmt.Sprintf("pipelines %s %+v", text, page), func(ctx context.Context, s *store.Store) error {
 				_, err := s.Pipelines(ctx, models.PipelineFilter{Query: q}, page)
 				return err
 			})
 		}
 	}
-	for _, text := range eventSearches {
+	for i, text := range eventSearches {
 		q, err := models.ParseQuery(text, models.EventFields, seededNow)
 		if err != nil {
 			t.Fatal(text, err)
 		}
-		for name, page := range pages {
-			add("events "+text+name, func(ctx context.Context, s *store.Store) error {
+		for _, page := range []models.Page{{}, others[i%3]} {
+			add(fmt.Sprintf("events %s %+v", text, page), func(ctx context.Context, s *store.Store) error {
 				_, err := s.Events(ctx, models.EventFilter{Query: q}, page)
 				return err
 			})
