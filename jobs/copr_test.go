@@ -29,12 +29,20 @@ type coprWorld struct {
 
 func newCopr(t *testing.T) *coprWorld {
 	t.Helper()
+	return newCoprAt(t, coprfake.Pace{Source: 5 * time.Millisecond, Build: 10 * time.Millisecond})
+}
+
+// slowly is a pace at which a test can do something before the end.
+var slowly = coprfake.Pace{Source: time.Hour, Build: time.Hour}
+
+func newCoprAt(t *testing.T, pace coprfake.Pace) *coprWorld {
+	t.Helper()
 	f, err := coprfake.New(coprfake.Options{
 		Dir: t.TempDir(),
 		Users: []coprfake.User{
 			{Name: "packit", Login: "login", Token: "token"}, {Name: "ada", Login: "ada", Token: "secret"},
 		},
-		Builder: coprfake.Simulated(coprfake.Pace{Source: 5 * time.Millisecond, Build: 10 * time.Millisecond}),
+		Builder: coprfake.Simulated(pace),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -451,6 +459,9 @@ func TestCoprEnds(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			c := newCopr(t)
+			if test.during != nil {
+				c = newCoprAt(t, slowly)
+			}
 			c.fake.SetFaults(coprfake.Faults{Results: test.results})
 			p := planOf(t, event(), "jobs:\n- {job: copr_build, trigger: pull_request, targets: [fedora-43]}\n")
 			source := workOf(t, p, "srpm", "source")
@@ -515,7 +526,7 @@ func TestCoprBuildGone(t *testing.T) {
 
 func TestCoprCancel(t *testing.T) {
 	t.Parallel()
-	c := newCopr(t)
+	c := newCoprAt(t, slowly)
 	p := planOf(t, event(), twoBuilds)
 	source := workOf(t, p, "srpm", "source")
 	if err := c.srpm.Cancel(t.Context(), source); err != nil {

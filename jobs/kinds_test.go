@@ -139,7 +139,7 @@ func submitTo(t *testing.T, k Kind, w *Work) {
 // pollUntil asks a kind about a group until all of its runs are finished.
 func pollUntil(t *testing.T, k Kind, w *Work) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		o, err := k.Poll(t.Context(), w)
 		if err != nil {
 			t.Fatalf("Poll: %v", err)

@@ -67,7 +67,7 @@ func TestChrootFailsAndItsTestsAreSkipped(t *testing.T) {
 			t.Fatal(err)
 		}
 		failed := p.Steps[1].Target("fedora-43-x86_64").Run
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 			log, err := w.Store.Log(t.Context(), failed.ID)
 			if err == nil && log.Complete && log.Lines > 0 {
 				break
@@ -103,7 +103,7 @@ func TestInvalidConfigIsExplained(t *testing.T) {
 		if e.State != models.EventRefused || len(e.Pipelines) != 0 || len(e.Decisions) == 0 {
 			t.Fatalf("event is %s (%s) with %d pipelines and decisions %v", e.State, e.Reason, len(e.Pipelines), e.Decisions)
 		}
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 			comments := w.github.Comments("packit/hello", pull.Number)
 			if len(comments) == 1 && strings.Contains(comments[0].Body, "copr_build") {
 				break
@@ -153,7 +153,7 @@ func TestNewerPushSupersedes(t *testing.T) {
 		w.farm.SetRules(testingfarmfake.Rule{Queue: time.Minute}) // the first is still at it when the second comes
 		pull := w.open(t, "packit", "hello", helloFiles, map[string]string{"hello.sh": "echo hi\n"})
 		first := w.theEvent(t, models.PullRequestEvent, 1)
-		for deadline := time.Now().Add(15 * time.Second); len(w.farm.Submissions()) < 2; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); len(w.farm.Submissions()) < 2; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatal("the first pipeline's tests were not submitted")
 			}
@@ -176,11 +176,15 @@ func TestNewerPushSupersedes(t *testing.T) {
 			"rpm-build:fedora-43-x86_64": "completed success", "rpm-build:fedora-44-x86_64": "completed success",
 			"testing-farm:fedora-43-x86_64": "completed success", "testing-farm:fedora-44-x86_64": "completed success",
 		})
-		for name, state := range w.checks("packit/hello", pull.HeadSHA) {
-			if state != "completed cancelled" && state != "completed success" {
-				t.Errorf("%s of the old commit is %s", name, state)
+		soon(t, "checks of the old commit", func() (bool, any) {
+			checks := w.checks("packit/hello", pull.HeadSHA)
+			for _, state := range checks {
+				if state != "completed cancelled" && state != "completed success" {
+					return false, checks
+				}
 			}
-		}
+			return true, checks
+		})
 	})
 }
 
@@ -239,7 +243,7 @@ func TestChecksForbiddenBecomeStatuses(t *testing.T) {
 		pull := w.open(t, "packit", "hello", helloFiles, map[string]string{"hello.sh": "echo hi\n"})
 		e := w.theEvent(t, models.PullRequestEvent, 1)
 		eventually(t, w.Runner, e.Pipelines[0].ID, map[string]models.State{"pipeline": models.Passed})
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 			final := map[string]string{}
 			for _, s := range w.github.Statuses("packit/hello", pull.HeadSHA) {
 				final[s.Context] = s.State

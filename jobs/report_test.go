@@ -98,7 +98,7 @@ func TestRateLimitIsRespected(t *testing.T) {
 			t.Fatal(err)
 		}
 		run(t, w.Runner)
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 			r, err := w.Store.Report(t.Context(), report.ID)
 			if err != nil {
 				t.Fatal(err)

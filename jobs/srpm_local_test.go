@@ -313,7 +313,7 @@ func TestLogWriter(t *testing.T) {
 		return nil
 	})
 	fmt.Fprint(l, "one\ntw")
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for done := false; !done; time.Sleep(10 * time.Millisecond) { // without further writes
 		mu.Lock()
 		done = len(pieces) == 1 && pieces[0] == "one\n"

@@ -268,7 +268,7 @@ func (w *world) open(t *testing.T, owner, name string, files, changes map[string
 // theEvent waits for the decision about the newest event of a kind.
 func (w *world) theEvent(t *testing.T, kind models.EventKind, n int) *models.Event {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		var found []*models.Event
 		var last int64
 		for id := int64(1); ; id++ {
@@ -305,7 +305,7 @@ func (w *world) checks(full, sha string) map[string]string {
 func (w *world) eventuallyChecks(t *testing.T, full, sha string, want map[string]string) {
 	t.Helper()
 	var got map[string]string
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if got = w.checks(full, sha); fmt.Sprint(got) == fmt.Sprint(want) {
 			return
 		}
@@ -335,7 +335,7 @@ func onSQLite(t *testing.T, f func(t *testing.T, w *world)) {
 // beside is for the message if it never is.
 func soon(t *testing.T, what string, ok func() (bool, any)) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		done, is := ok()
 		if done {
 			return

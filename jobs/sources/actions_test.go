@@ -90,8 +90,6 @@ actions:
 
 func TestFailingActions(t *testing.T) {
 	t.Parallel()
-	b := newBuilder(t)
-	b.Timeout = 2 * time.Second
 	for action, c := range map[string]struct {
 		commands any
 		want     string
@@ -101,11 +99,15 @@ func TestFailingActions(t *testing.T) {
 		"get-current-version": {"true", "The action get-current-version did not print a version."},
 		"create-archive":      {"true", "No output from create-archive action."},
 		"fix-spec-file":       {"no-such-program", "Command 'no-such-program' failed."},
-		"post-modifications":  {"sleep 30", "You have reached 2-second timeout while creating SRPM."},
+		"post-modifications":  {"sleep 30", "You have reached 5-second timeout while creating SRPM."},
 		"changelog-entry":     {7, "a command is neither a string nor a list of strings"},
 	} {
 		t.Run(action, func(t *testing.T) {
 			t.Parallel()
+			b := newBuilder(t)
+			if action == "post-modifications" { // the one that shall run out of time
+				b.Timeout = 5 * time.Second
+			}
 			u := hello(t, "")
 			refused(t, b, u, c.want, func(r *Request) {
 				r.Package = helloPackage(func(s *models.PackageSettings) {
