@@ -3,11 +3,8 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -22,6 +19,7 @@ import (
 	"millrace/clients/github"
 	"millrace/clients/httpx"
 	"millrace/clients/testingfarm"
+	"millrace/handlers"
 	"millrace/jobs"
 	"millrace/jobs/sandbox"
 	"millrace/jobs/sources"
@@ -68,7 +66,7 @@ func (v *service) prepare(ctx context.Context) error {
 	}
 	missing, err := v.store.MissingMigrations(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; a new database needs `millrace migrate` first", err)
 	}
 	if len(missing) > 0 {
 		return fmt.Errorf("the database is not up to date (%d migrations are missing, the first is %s): run `millrace migrate`", len(missing), missing[0])
@@ -89,7 +87,7 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 	if err != nil {
 		return fmt.Errorf("finding the data directory: %w", err)
 	}
-	if v.tool, err = ownHash(); err != nil {
+	if v.tool, err = new(handlers.Server).ProgramHash(); err != nil {
 		return err
 	}
 	host, err := os.Hostname()
@@ -232,22 +230,4 @@ func (v *service) work(ctx context.Context) error {
 		return fmt.Errorf("stopping the job queue: %w", err)
 	}
 	return nil
-}
-
-// ownHash is the SHA-256 of this program, which Copr's machines check.
-func ownHash() (string, error) {
-	path, err := os.Executable()
-	if err != nil {
-		return "", fmt.Errorf("finding this program: %w", err)
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("reading this program: %w", err)
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return "", fmt.Errorf("reading this program: %w", err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }
