@@ -49,7 +49,14 @@ func serveCommand(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	p := &process{settings: s, log: log, web: !*workers, workers: !*web}
-	if err := p.run(ctx, func(address string) { fmt.Fprintf(stdout, "listening: http://%s/\n", address) }); err != nil {
+	started := func(address string) {
+		if address == "" {
+			fmt.Fprintln(stdout, "working")
+			return
+		}
+		fmt.Fprintf(stdout, "listening: http://%s/\n", address)
+	}
+	if err := p.run(ctx, started); err != nil {
 		return complain(stderr, "serve", err)
 	}
 	return 0
@@ -76,7 +83,8 @@ type process struct {
 }
 
 // run serves until ctx ends, and then lets running jobs and requests end. ready
-// is called with the address when pages can be opened.
+// is called with the address when pages can be opened, or with nothing if there
+// are none and workers begin.
 func (p *process) run(ctx context.Context, ready func(address string)) error {
 	metrics := handlers.NewMetrics(version)
 	var capacity jobs.Capacity
@@ -113,7 +121,7 @@ func (p *process) run(ctx context.Context, ready func(address string)) error {
 	if p.web {
 		half(func(ctx context.Context) error { return p.serve(ctx, v, metrics, ready) })
 	} else {
-		ready("no pages")
+		ready("")
 	}
 	halves.Wait()
 	close(failures)
