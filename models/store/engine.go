@@ -25,20 +25,22 @@ func (tx *Tx) Claim(ctx context.Context, kind models.StepKind, worker string, le
 		}
 	}
 	next := tx.db.NewSelect().Model((*models.RunGroup)(nil)).Column("id").
-		Where("run_group.kind = ?", kind).Where("run_group.phase = ?", models.PhaseQueued).
-		Where("run_group.not_before IS NULL OR run_group.not_before <= ?", now).
+		Where("run_group.kind = $1").Where("run_group.phase = 'queued'").
+		Where("run_group.not_before IS NULL OR run_group.not_before <= $2").
 		Where("NOT EXISTS (SELECT 1 FROM paused_kinds p WHERE p.kind = run_group.kind)").
 		Order("run_group.rank", "run_group.id").Limit(1)
+	args := []any{kind, now, worker, now.Add(lease)}
 	if limit > 0 {
-		next = next.Where("(SELECT count(*) FROM run_groups w WHERE w.kind = ? AND w.phase = ?) < ?", kind, models.PhaseWorking, limit)
+		next = next.Where("(SELECT count(*) FROM run_groups w WHERE w.kind = $1 AND w.phase = 'working') < $5")
+		args = append(args, limit)
 	}
 	if isPG(tx.db) {
 		next = next.For("UPDATE SKIP LOCKED")
 	}
 	var claimed []*models.RunGroup
-	_, err := tx.db.NewUpdate().Model(&claimed).ModelTableExpr("run_groups").
-		Set("phase = ?", models.PhaseWorking).Set("epoch = epoch + 1").Set("worker = ?", worker).
-		Set("lease_until = ?", now.Add(lease)).Set("updated_at = ?", now).
+	_, err := tx.db.NewUpdate().Model(&claimed).Conn(fixed(tx.db, args...)).ModelTableExpr("run_groups").
+		Set("phase = 'working'").Set("epoch = epoch + 1").Set("worker = $3").
+		Set("lease_until = $4").Set("updated_at = $2").
 		Where("id = (?)", next).Returning("*").Exec(ctx)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("claiming a %s: %w", kind, err)
@@ -94,9 +96,9 @@ func (tx *Tx) GiveBack(ctx context.Context, group *models.RunGroup) error {
 // project with a thousand groups takes turns with the rest.
 func (tx *Tx) NextRank(ctx context.Context, kind models.StepKind, projectID int64) (int64, error) {
 	var row struct{ First, Own int64 }
-	err := tx.db.NewSelect().
-		ColumnExpr("COALESCE((SELECT min(rank) FROM run_groups WHERE kind = ? AND phase = 'queued'), 0) AS first", kind).
-		ColumnExpr("COALESCE((SELECT max(rank) FROM run_groups WHERE project_id = ? AND kind = ? AND phase = 'queued'), -1) AS own", projectID, kind).
+	err := tx.db.NewSelect().Conn(fixed(tx.db, kind, projectID)).
+		ColumnExpr("COALESCE((SELECT min(rank) FROM run_groups WHERE kind = $1 AND phase = 'queued'), 0) AS first").
+		ColumnExpr("COALESCE((SELECT max(rank) FROM run_groups WHERE project_id = $2 AND kind = $1 AND phase = 'queued'), -1) AS own").
 		Scan(ctx, &row)
 	if err != nil {
 		return 0, fmt.Errorf("finding the rank in the queue of %s: %w", kind, err)
@@ -218,9 +220,14 @@ func (q queries) SharingPipelines(ctx context.Context, runIDs []int64) ([]int64,
 		return nil, nil
 	}
 	var ids []int64
-	err := q.db.NewSelect().TableExpr("targets AS target").ColumnExpr("DISTINCT step.pipeline_id").
-		Join("JOIN steps AS step ON step.id = target.step_id").
-		Where("target.run_id IN (?)", bun.List(runIDs)).Where("target.reused").Scan(ctx, &ids)
+	query := q.db.NewSelect().TableExpr("targets AS target").ColumnExpr("DISTINCT step.pipeline_id").
+		Join("JOIN steps AS step ON step.id = target.step_id").Where("target.reused")
+	if len(runIDs) == 1 {
+		query = query.Conn(fixed(q.db, runIDs[0])).Where("target.run_id = $1")
+	} else {
+		query = query.Where("target.run_id IN (?)", bun.List(runIDs))
+	}
+	err := query.Scan(ctx, &ids)
 	if err != nil {
 		return nil, fmt.Errorf("finding pipelines that share runs: %w", err)
 	}
@@ -230,18 +237,22 @@ func (q queries) SharingPipelines(ctx context.Context, runIDs []int64) ([]int64,
 // Announce tells the browsers of all processes, once the transaction commits,
 // that something changed.
 func (tx *Tx) Announce(ctx context.Context, changes ...models.Change) error {
-	now := Now()
-	for i := range changes {
-		changes[i].CreatedAt = now
-	}
-	if _, err := tx.db.NewInsert().Model(&changes).Exec(ctx); err != nil {
+	w := &writes{db: tx.db}
+	tx.announce(w, changes...)
+	if err := tx.send(ctx, w); err != nil {
 		return fmt.Errorf("announcing changes: %w", err)
 	}
+	return nil
+}
+
+func (tx *Tx) announce(w *writes, changes ...models.Change) {
+	now := Now()
+	for _, c := range changes {
+		w.add("INSERT INTO outbox (topic, object, project_id, version, created_at) VALUES ($1, $2, $3, $4, $5)",
+			string(c.Topic), c.Object, c.ProjectID, c.Version, now)
+	}
 	if isPG(tx.db) {
-		if _, err := tx.db.ExecContext(ctx, "SELECT pg_notify('millrace', '')"); err != nil {
-			return fmt.Errorf("waking the listeners: %w", err)
-		}
+		w.add("SELECT pg_notify('millrace', '')")
 	}
 	tx.announced = true
-	return nil
 }

@@ -14,63 +14,53 @@ import (
 // one else changes the pipeline, its runs or its groups.
 func (tx *Tx) LockGraph(ctx context.Context, pipelineID int64) (*models.Graph, error) {
 	pipeline := new(models.Pipeline)
-	err := forUpdate(tx.db.NewSelect().Model(pipeline).Where("id = ?", pipelineID)).Scan(ctx)
+	err := forUpdate(tx.db.NewSelect().Model(pipeline).Conn(fixed(tx.db, pipelineID)).Where("id = $1")).Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("locking pipeline %d: %w", pipelineID, notFound(err))
 	}
-	if err := loadSteps(ctx, tx.db, []*models.Pipeline{pipeline}, false); err != nil {
+	if err := loadSteps(ctx, tx.db, pipeline, false); err != nil {
 		return nil, err
 	}
 	var groups []*models.RunGroup
 	// Locked in the same breath, so that no worker claims one meanwhile.
-	err = forUpdate(tx.db.NewSelect().Model(&groups).Where("pipeline_id = ?", pipelineID).Order("id")).Scan(ctx)
+	err = forUpdate(tx.db.NewSelect().Model(&groups).Conn(fixed(tx.db, pipelineID)).Where("pipeline_id = $1").Order("id")).Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("locking the groups of pipeline %d: %w", pipelineID, err)
 	}
 	return models.NewGraph(pipeline, groups), nil
 }
 
-// loadSteps fills in the steps of pipelines with their needs, targets and runs,
+// loadSteps fills in the steps of a pipeline with their needs, targets and runs,
 // in planned order. Configs are left out unless they are asked for: they are
-// large, and lists do not show them.
-func loadSteps(ctx context.Context, db bun.IDB, pipelines []*models.Pipeline, configs bool) error {
-	byID := make(map[int64]*models.Pipeline, len(pipelines))
-	ids := make([]int64, len(pipelines))
-	for i, p := range pipelines {
-		ids[i], byID[p.ID] = p.ID, p
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	var steps []*models.Step
-	q := db.NewSelect().Model(&steps).Where("step.pipeline_id IN (?)", bun.List(ids)).Order("step.pipeline_id", "step.position")
+// large, and few show them.
+func loadSteps(ctx context.Context, db bun.IDB, p *models.Pipeline, configs bool) error {
+	conn := fixed(db, p.ID)
+	q := db.NewSelect().Model(&p.Steps).Conn(conn).Where("step.pipeline_id = $1").Order("step.position")
 	if !configs {
 		q = q.ExcludeColumn("config")
 	}
 	if err := q.Scan(ctx); err != nil {
 		return fmt.Errorf("reading steps: %w", err)
 	}
-	stepByID := make(map[int64]*models.Step, len(steps))
-	for _, s := range steps {
-		stepByID[s.ID] = s
-		byID[s.PipelineID].Steps = append(byID[s.PipelineID].Steps, s)
+	byID := make(map[int64]*models.Step, len(p.Steps))
+	for _, s := range p.Steps {
+		byID[s.ID] = s
 	}
-	inPipelines := func(q *bun.SelectQuery) *bun.SelectQuery {
-		return q.Where("step_id IN (SELECT id FROM steps WHERE pipeline_id IN (?))", bun.List(ids))
-	}
+	const inPipeline = "step_id IN (SELECT id FROM steps WHERE pipeline_id = $1)"
 	var needs []*models.Need
-	if err := inPipelines(db.NewSelect().Model(&needs)).Order("step_id", "needs_id").Scan(ctx); err != nil {
+	if err := db.NewSelect().Model(&needs).Conn(conn).Where(inPipeline).Order("step_id", "needs_id").Scan(ctx); err != nil {
 		return fmt.Errorf("reading needs: %w", err)
 	}
 	for _, n := range needs {
-		stepByID[n.StepID].Needs = append(stepByID[n.StepID].Needs, n)
+		byID[n.StepID].Needs = append(byID[n.StepID].Needs, n)
 	}
 	var targets []*models.Target
-	if err := inPipelines(db.NewSelect().Model(&targets)).Relation("Run").Order("target.step_id", "target.position").Scan(ctx); err != nil {
+	err := db.NewSelect().Model(&targets).Conn(conn).Relation("Run").Where(inPipeline).Order("target.step_id", "target.position").Scan(ctx)
+	if err != nil {
 		return fmt.Errorf("reading targets: %w", err)
 	}
 	for _, t := range targets {
-		stepByID[t.StepID].Targets = append(stepByID[t.StepID].Targets, t)
+		byID[t.StepID].Targets = append(byID[t.StepID].Targets, t)
 	}
 	return nil
 }
@@ -78,27 +68,22 @@ func loadSteps(ctx context.Context, db bun.IDB, pipelines []*models.Pipeline, co
 // SaveGraph writes what was changed in g since it was locked. If people see any
 // of it, it counts the pipeline's version up and tells the browsers.
 func (tx *Tx) SaveGraph(ctx context.Context, g *models.Graph) error {
-	if err := updateAll(ctx, tx.db, g.ChangedRuns(), "state", "reason", "external_id", "external_url", "log_url",
-		"retries", "queued_at", "started_at", "finished_at", "data"); err != nil {
-		return fmt.Errorf("saving runs of pipeline %d: %w", g.ID, err)
+	w := &writes{db: tx.db}
+	update(w, g.ChangedRuns(), "state", "reason", "external_id", "external_url", "log_url",
+		"retries", "queued_at", "started_at", "finished_at", "data")
+	update(w, g.ChangedGroups(), "phase", "epoch", "worker", "lease_until", "rank", "tries",
+		"not_before", "hinted_at", "poll_at", "polls", "external_id", "error", "updated_at")
+	update(w, g.ChangedSteps(), "state")
+	if g.Visible() {
+		g.Version++
+		update(w, []*models.Pipeline{g.Pipeline}, "state", "version", "runs", "runs_done", "runs_bad",
+			"superseded_by", "started_at", "finished_at")
+		tx.announce(w, models.Change{Topic: models.PipelineTopic, Object: g.ID, ProjectID: g.ProjectID, Version: g.Version})
 	}
-	if err := updateAll(ctx, tx.db, g.ChangedGroups(), "phase", "epoch", "worker", "lease_until", "rank", "tries",
-		"not_before", "hinted_at", "poll_at", "polls", "external_id", "error", "updated_at"); err != nil {
-		return fmt.Errorf("saving groups of pipeline %d: %w", g.ID, err)
-	}
-	if err := updateAll(ctx, tx.db, g.ChangedSteps(), "state"); err != nil {
-		return fmt.Errorf("saving steps of pipeline %d: %w", g.ID, err)
-	}
-	if !g.Visible() {
-		return nil
-	}
-	g.Version++
-	_, err := tx.db.NewUpdate().Model(g.Pipeline).WherePK().
-		Column("state", "version", "runs", "runs_done", "runs_bad", "superseded_by", "started_at", "finished_at").Exec(ctx)
-	if err != nil {
+	if err := tx.send(ctx, w); err != nil {
 		return fmt.Errorf("saving pipeline %d: %w", g.ID, err)
 	}
-	return tx.Announce(ctx, models.Change{Topic: models.PipelineTopic, Object: g.ID, ProjectID: g.ProjectID, Version: g.Version})
+	return nil
 }
 
 // updateAll writes the columns of rows, in one statement however many there are.

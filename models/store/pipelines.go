@@ -4,19 +4,27 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/uptrace/bun"
+
 	"millrace/models"
 )
 
-// Pipeline returns a pipeline with its event, project, commit, and its steps
+// withoutLong leaves out what only an event's own page shows.
+func withoutLong(q *bun.SelectQuery) *bun.SelectQuery {
+	return q.ExcludeColumn("decisions", "config_text")
+}
+
+// Pipeline returns a pipeline with its event (without its decisions and the text
+// of its config), project, commit, and its steps
 // with needs, targets and runs, in planned order.
 func (q queries) Pipeline(ctx context.Context, id int64) (*models.Pipeline, error) {
 	p := new(models.Pipeline)
-	err := q.db.NewSelect().Model(p).Relation("Event").Relation("Project").Relation("Commit").
-		Where("pipeline.id = ?", id).Scan(ctx)
+	err := q.db.NewSelect().Model(p).Conn(fixed(q.db, id)).Relation("Event", withoutLong).Relation("Project").Relation("Commit").
+		Where("pipeline.id = $1").Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading pipeline %d: %w", id, notFound(err))
 	}
-	if err := loadSteps(ctx, q.db, []*models.Pipeline{p}, true); err != nil {
+	if err := loadSteps(ctx, q.db, p, true); err != nil {
 		return nil, err
 	}
 	return p, nil

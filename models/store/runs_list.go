@@ -58,7 +58,7 @@ func (q queries) PipelineOutline(ctx context.Context, id int64) (*models.Pipelin
 	if err != nil {
 		return nil, fmt.Errorf("reading the event of pipeline %d: %w", id, notFound(err))
 	}
-	if err := loadSteps(ctx, q.db, []*models.Pipeline{p}, false); err != nil {
+	if err := loadSteps(ctx, q.db, p, false); err != nil {
 		return nil, err
 	}
 	return p, nil
