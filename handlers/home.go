@@ -96,7 +96,7 @@ func (s *Server) found(r *http.Request, text string) (string, error) {
 		return s.foundAddress(r, u)
 	}
 	if hash.MatchString(text) {
-		return views.PipelinesURL(views.PipelineFilter{Query: "sha:" + strings.ToLower(text)}), nil
+		return views.PipelinesURL(views.PipelineFilter{Query: term("sha", text)}), nil
 	}
 	if p, err := s.onlyProject(r, text); err != nil || p != nil {
 		if err != nil {
@@ -173,24 +173,24 @@ func (s *Server) nothingHere(_ http.ResponseWriter, r *http.Request) error {
 		missing.near = []views.Link{{Text: "Pipelines", URL: views.PipelinesURL(views.PipelineFilter{})}}
 	case deeper || word == "" || len(word) > 100:
 	default:
-		for root := range pageRoots {
+		for _, root := range pageRoots {
 			if distance(strings.ToLower(word), root) <= 2 {
 				missing.near = append(missing.near, views.Link{Text: "/" + root, URL: "/" + root})
 			}
 		}
 		missing.near = append(missing.near,
 			views.Link{Text: "Projects called " + word, URL: views.ProjectsURL(word, "")},
-			views.Link{Text: "Pipelines of the package " + word, URL: views.PipelinesURL(views.PipelineFilter{Query: "package:" + quoted(word)})})
+			views.Link{Text: "Pipelines of the package " + word, URL: views.PipelinesURL(views.PipelineFilter{Query: term("package", word)})})
 	}
 	return missing
 }
 
-var pageRoots = map[string]bool{"projects": true, "pipelines": true, "events": true, "queue": true, "help": true}
+var pageRoots = []string{"projects", "pipelines", "events", "queue", "help"}
 
-// quoted is a word for the search language.
-func quoted(word string) string {
-	q := &models.Query{Op: models.QueryIs, Term: &models.QueryTerm{Field: "x", Values: []models.Pattern{{strings.ToLower(word)}}}}
-	return strings.TrimPrefix(q.String(), "x:")
+// term is a search for one value of a field.
+func term(field, value string) string {
+	q := &models.Query{Op: models.QueryIs, Term: &models.QueryTerm{Field: field, Values: []models.Pattern{{strings.ToLower(value)}}}}
+	return q.String()
 }
 
 // distance is how many letters are to be changed, added or dropped to make a

@@ -16,13 +16,12 @@ import (
 
 // visit is what is known of a request besides the request itself.
 type visit struct {
-	id     string    // random; in the answer, in the log, on error pages
-	path   string    // as it was asked for, without the query
-	route  string    // pattern of its route; "none" if there is no such route
-	json   bool      // the answer is to be JSON
-	suffix bool      // because the path ended in .json
-	api    bool      // it came below /api/v3
-	start  time.Time //
+	id    string    // random; in the answer, in the log, on error pages
+	path  string    // as it was asked for, without the query
+	route string    // pattern of its route; "none" if there is no such route
+	json  bool      // the answer is to be JSON
+	api   bool      // it came below /api/v3
+	start time.Time //
 
 	status int // of the answer; 0 before it began
 	bytes  int64
@@ -204,7 +203,7 @@ func choose(r *http.Request, v *visit) {
 	// decides.
 	path := r.URL.Path
 	if strings.HasSuffix(path, ".json") && path != "/version.json" && !strings.HasPrefix(path, "/projects/") && !strings.HasPrefix(path, "/static/") {
-		v.json, v.suffix = true, true
+		v.json = true
 		setPath(r, strings.TrimSuffix(path, ".json"), strings.TrimSuffix(r.URL.RawPath, ".json"))
 	}
 }

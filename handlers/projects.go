@@ -111,7 +111,7 @@ func (s *Server) projectAt(r *http.Request, place *string) (*models.Project, err
 	if err == nil || !isMissing(err) || !isJSON {
 		return p, err
 	}
-	visitOf(r).json, visitOf(r).suffix = true, true
+	visitOf(r).json = true
 	*place = short
 	return s.Store.ProjectAtPath(r.Context(), short)
 }
@@ -187,7 +187,7 @@ func (s *Server) insideProject(w http.ResponseWriter, r *http.Request, place str
 func (s *Server) showReference(w http.ResponseWriter, r *http.Request, p *models.Project, kind models.RefKind, ref string) error {
 	_, err := s.Store.Reference(r.Context(), p.ID, kind, ref)
 	if short, isJSON := strings.CutSuffix(ref, ".json"); isMissing(err) && isJSON {
-		visitOf(r).json, visitOf(r).suffix, ref = true, true, short
+		visitOf(r).json, ref = true, short
 		_, err = s.Store.Reference(r.Context(), p.ID, kind, ref)
 	}
 	if isMissing(err) {
@@ -205,9 +205,8 @@ func (s *Server) showReference(w http.ResponseWriter, r *http.Request, p *models
 	}
 	// The list of all pipelines, narrowed to the reference: the reader may go on
 	// narrowing or widening it from there.
-	query := models.Query{Op: models.QueryIs, Term: &models.QueryTerm{Field: refField(kind), Values: []models.Pattern{{strings.ToLower(ref)}}}}
 	return s.render(w, r, http.StatusOK, views.Pipelines(views.PipelinesPage{
-		Filter: views.PipelineFilter{Query: query.String(), Kind: kind, Project: p.Path()}, PipelineList: *list,
+		Filter: views.PipelineFilter{Query: term(refField(kind), ref), Kind: kind, Project: p.Path()}, PipelineList: *list,
 	}))
 }
 
@@ -272,7 +271,7 @@ func (s *Server) fillProject(ctx context.Context, page *views.ProjectPage, upTo 
 	return err
 }
 
-// eventKinds are what ?event= of badges and of the newest pipeline may be.
+// eventParam is the ?event= of badges and of the newest pipeline.
 func eventParam(r *http.Request) (models.RefKind, error) {
 	q := r.URL.Query()
 	if q.Get("event") == "" {
