@@ -454,11 +454,13 @@ func stateOf(word string) (models.State, string) {
 	return models.Queued, ""
 }
 
-func (c *Copr) cancel(ctx context.Context, w *Work, at place) error {
-	id, err := buildID(w.Group.ExternalID)
+// cancel stops a group's build, which is looked for by its key if its id is not
+// known.
+func (c *Copr) cancel(ctx context.Context, group *models.RunGroup, externalID string, at place) error {
+	id, err := buildID(externalID)
 	if err != nil || id == 0 {
 		build, found, err := c.Client.FindBuild(ctx, copr.Lookup{
-			Owner: at.owner, Project: at.project, Key: w.Group.Key, Since: w.Group.CreatedAt, Submitter: c.Owner,
+			Owner: at.owner, Project: at.project, Key: group.Key, Since: group.CreatedAt, Submitter: c.Owner,
 		})
 		if err != nil || !found {
 			return err

@@ -210,12 +210,14 @@ func (k *CoprBuild) missing(ctx context.Context, run *models.Run, id int64) (Upd
 	return Update{Run: run, State: models.Queued, Reason: "In Copr's queue."}, nil
 }
 
-// Cancel is part of Kind.
+// Cancel is part of Kind. A build that the source RPM's goes on to by itself has
+// that one's id, also before anybody wrote it down.
 func (k *CoprBuild) Cancel(ctx context.Context, w *Work) error {
-	if source, err := sourceOf(w); err == nil && w.Group.ExternalID == "" && hosts(w, source) {
-		w.Group.ExternalID = source.Run.ExternalID // it goes on to our chroots by itself
+	id := w.Group.ExternalID
+	if source, err := sourceOf(w); err == nil && id == "" && hosts(w, source) {
+		id = source.Run.ExternalID
 	}
-	return k.cancel(ctx, w, k.place(w.Pipeline, w.Step, w.View))
+	return k.cancel(ctx, w.Group, id, k.place(w.Pipeline, w.Step, w.View))
 }
 
 // FetchLog is part of logFetcher.

@@ -2,12 +2,15 @@ package jobs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"millrace/clients/httpx"
 	"millrace/models"
@@ -126,10 +129,28 @@ func write(w *Work, o Outcome) {
 	}
 }
 
-// submit lets a kind submit and applies the outcome.
+// unchanged calls f and checks that it left alone what belongs to the engine.
+func unchanged(t *testing.T, w *Work, f func() (Outcome, error)) (Outcome, error) {
+	t.Helper()
+	picture := func() string {
+		text, err := json.Marshal([]any{w.Group, w.Pipeline, w.Step, w.View, w.Runs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	before := picture()
+	o, err := f()
+	if diff := cmp.Diff(before, picture()); diff != "" {
+		t.Errorf("the kind changed its work:\n%s", diff)
+	}
+	return o, err
+}
+
+// submitTo lets a kind submit and applies the outcome.
 func submitTo(t *testing.T, k Kind, w *Work) {
 	t.Helper()
-	o, err := k.Submit(t.Context(), w)
+	o, err := unchanged(t, w, func() (Outcome, error) { return k.Submit(t.Context(), w) })
 	if err != nil {
 		t.Fatalf("Submit: %v", err)
 	}
@@ -140,7 +161,7 @@ func submitTo(t *testing.T, k Kind, w *Work) {
 func pollUntil(t *testing.T, k Kind, w *Work) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		o, err := k.Poll(t.Context(), w)
+		o, err := unchanged(t, w, func() (Outcome, error) { return k.Poll(t.Context(), w) })
 		if err != nil {
 			t.Fatalf("Poll: %v", err)
 		}

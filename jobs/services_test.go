@@ -286,7 +286,7 @@ func TestGitHubComments(t *testing.T) {
 		if _, err := say("x", "Six."); err == nil {
 			t.Error("x is the id of a comment")
 		}
-		w.github.SetFaults(githubfake.Faults{APIDropEvery: 1, APIMatch: "POST /"})
+		w.github.SetFaults(githubfake.Faults{APIDropEvery: 1, APIMatch: "POST /api/v3/repos"})
 		if id, err := say("", "Seven."); err == nil || id != "" {
 			t.Errorf("a lost answer: comment %q, %v", id, err)
 		}
@@ -309,7 +309,7 @@ func TestGitHubChecks(t *testing.T) {
 		report := &models.Report{SHA: pull.HeadSHA, Name: "rpm-build:x", EventID: 7, Wanted: models.CheckPending, Title: "The task was accepted.", URL: "https://millrace.test/runs/1"}
 		tell := func() (string, bool, error) { return forge.SetCheck(t.Context(), p, report) }
 		runs := func() []githubfake.CheckRun { return w.github.CheckRuns("packit/hello", pull.HeadSHA) }
-		w.github.SetFaults(githubfake.Faults{APIDropEvery: 1, APIMatch: "POST /"})
+		w.github.SetFaults(githubfake.Faults{APIDropEvery: 1, APIMatch: "POST /api/v3/repos"})
 		if id, _, err := tell(); err == nil || id != "" {
 			t.Fatalf("a lost answer: check %q, %v", id, err)
 		}

@@ -183,7 +183,7 @@ func (k *SRPMInCopr) Cancel(ctx context.Context, w *Work) error {
 	if err != nil {
 		return err
 	}
-	return k.cancel(ctx, w, k.place(w.Pipeline, host, view))
+	return k.cancel(ctx, w.Group, w.Group.ExternalID, k.place(w.Pipeline, host, view))
 }
 
 // FetchLog is part of logFetcher.
