@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"slices"
@@ -61,6 +62,7 @@ type settings struct {
 		Retry, RetryMax, Shutdown, Doubt time.Duration
 		Tries                            int
 		Limits                           map[models.StepKind]int
+		Listen                           string
 	}
 	AllowUnsandboxed bool
 	Retention        struct{ Logs, Deliveries, Events time.Duration }
@@ -123,6 +125,7 @@ func (s *settings) all() []setting {
 		{key: "bus.topics", doc: "topics to listen to", value: &s.Bus.Topics},
 		{key: "bus.tokens", doc: "tokens with which messages may be posted to /hooks/bus", value: &s.Bus.Tokens, secret: true},
 
+		{key: "workers.listen", doc: "address where a process with workers alone answers /healthz, /readyz and /metrics; empty: nowhere", value: &s.Workers.Listen},
 		{key: "workers.intake", doc: "deliveries handled at once by one process", value: &s.Workers.Intake},
 		{key: "workers.work", doc: "groups carried out at once by one process", value: &s.Workers.Work},
 		{key: "workers.poll", doc: "services asked at once by one process", value: &s.Workers.Poll},
@@ -339,6 +342,9 @@ func (s *settings) check() []error {
 	}
 	if !slices.Contains([]string{"prod", "stg", "dev"}, s.Deployment) {
 		complain("deployment: %q is none of prod, stg, dev", s.Deployment)
+	}
+	if _, err := newLog(io.Discard, s.LogLevel); err != nil {
+		problems = append(problems, err)
 	}
 	if s.Copr.SRPM != "copr" && s.Copr.SRPM != "local" {
 		complain("copr.srpm: %q is neither copr nor local", s.Copr.SRPM)
