@@ -21,7 +21,12 @@ func (s *Server) withFrame(ctx context.Context, r *http.Request) context.Context
 		return ctx
 	}
 	ctx = context.WithValue(ctx, framedKey{}, true)
+	same := ""
+	if path := r.URL.Path; path != "/help" && path != "/find" {
+		same = apiPrefix + here(r)
+	}
 	return views.WithFrame(ctx, views.Frame{
+		JSON:    same,
 		Version: s.Version, Now: time.Now().UTC(), Zone: zoneOf(r),
 		Absolute: cookie(r, "times") == "absolute", Theme: cookie(r, "theme"),
 		Path: here(r), Demo: s.Demo, Notice: s.Notice, Source: s.Source,

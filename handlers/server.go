@@ -120,6 +120,18 @@ func (s *Server) Handler() http.Handler {
 	return s.enter(r)
 }
 
+// StatusHandler returns what operators ask a process that has no pages: whether
+// it lives, whether it can work, and its metrics.
+func (s *Server) StatusHandler() http.Handler {
+	r := chi.NewRouter()
+	r.Use(routed, middleware.GetHead)
+	r.Get("/healthz", s.answer(s.healthy))
+	r.Get("/readyz", s.answer(s.ready))
+	r.Method(http.MethodGet, "/metrics", s.Metrics.Handler())
+	r.Get("/version.json", s.answer(s.showVersion))
+	return s.enter(r)
+}
+
 // answer lets h answer, and answers for it if it cannot.
 func (s *Server) answer(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {

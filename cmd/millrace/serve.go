@@ -115,21 +115,29 @@ func (p *process) run(ctx context.Context, ready func(address string)) error {
 			cancel()
 		})
 	}
+	// The hub before the workers: it is what the store tells of their changes.
+	server := p.server(v, metrics)
 	if p.workers {
 		half(v.work)
 	}
 	if p.web {
-		half(func(ctx context.Context) error { return p.serve(ctx, v, metrics, ready) })
+		half(func(ctx context.Context) error {
+			return p.serve(ctx, v, server, p.settings.Listen, server.Handler(), ready)
+		})
 	} else {
 		ready("")
+		if at := p.settings.Workers.Listen; at != "" {
+			half(func(ctx context.Context) error {
+				return p.serve(ctx, v, server, at, server.StatusHandler(), func(string) {})
+			})
+		}
 	}
 	halves.Wait()
 	close(failures)
 	return errors.Join(<-failures, <-failures)
 }
 
-// serve answers requests until ctx ends.
-func (p *process) serve(ctx context.Context, v *service, metrics *handlers.Metrics, ready func(address string)) error {
+func (p *process) server(v *service, metrics *handlers.Metrics) *handlers.Server {
 	s := p.settings
 	server := &handlers.Server{
 		Store: v.store, Log: p.log, Metrics: metrics, Accept: v.runner.Accept, Base: s.Base, Version: version, Demo: p.demo,
@@ -139,16 +147,21 @@ func (p *process) serve(ctx context.Context, v *service, metrics *handlers.Metri
 		Checks: map[string]func(context.Context) error{"queue": v.queueAnswers}, Prefix: s.Prefix, KeepRaw: s.Retention.Deliveries,
 	}
 	server.Live = server.NewHub()
+	return server
+}
+
+// serve answers requests until ctx ends.
+func (p *process) serve(ctx context.Context, v *service, server *handlers.Server, at string, handler http.Handler, ready func(address string)) error {
 	var also sync.WaitGroup
 	also.Go(func() { server.Live.Listen(ctx, v.store) })
 	also.Go(func() { server.Live.Run(ctx) })
 
-	listener, err := net.Listen("tcp", s.Listen)
+	listener, err := net.Listen("tcp", at)
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
 	h := &http.Server{
-		Handler: server.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}
 	h.RegisterOnShutdown(server.Live.Close)
