@@ -67,11 +67,27 @@ func (e *Engine) change(ctx context.Context, pipelineID int64, f func(tx *store.
 		if err != nil {
 			return err
 		}
-		if err := f(tx, g); err != nil {
+		return e.changeLocked(ctx, tx, g, f)
+	})
+}
+
+// changeKnown is change of a pipeline that was read before: if nobody changed it
+// since, it is not read again. known is used up.
+func (e *Engine) changeKnown(ctx context.Context, known *models.Pipeline, f func(tx *store.Tx, g *models.Graph) error) error {
+	return e.Store.InTx(ctx, func(tx *store.Tx) error {
+		g, err := tx.LockKnown(ctx, known)
+		if err != nil {
 			return err
 		}
-		return e.advance(ctx, tx, g)
+		return e.changeLocked(ctx, tx, g, f)
 	})
+}
+
+func (e *Engine) changeLocked(ctx context.Context, tx *store.Tx, g *models.Graph, f func(tx *store.Tx, g *models.Graph) error) error {
+	if err := f(tx, g); err != nil {
+		return err
+	}
+	return e.advance(ctx, tx, g)
 }
 
 // advance derives what follows from the rows and saves it. It may be called at
@@ -153,11 +169,7 @@ func (e *Engine) Advance(ctx context.Context, pipelineID int64) error {
 // work claims the fairest queued group of a kind, carries it out, and settles
 // it. Without one to claim it has nothing to do: the hint came late.
 func (e *Engine) work(ctx context.Context, kind models.StepKind) error {
-	var group *models.RunGroup
-	err := e.Store.InTx(ctx, func(tx *store.Tx) (err error) {
-		group, err = tx.Claim(ctx, kind, e.Worker, e.Timing.Lease, e.Limits[kind])
-		return err
-	})
+	group, err := e.Store.Claim(ctx, kind, e.Worker, e.Timing.Lease, e.Limits[kind])
 	if err != nil || group == nil {
 		return err
 	}
@@ -293,7 +305,7 @@ func (e *Engine) load(ctx context.Context, group *models.RunGroup) (*Work, error
 
 // settle writes what became of a group that this worker holds.
 func (e *Engine) settle(ctx context.Context, w *Work, outcome Outcome, problem error) error {
-	err := e.change(ctx, w.Group.PipelineID, func(tx *store.Tx, g *models.Graph) error {
+	err := e.changeKnown(ctx, w.Pipeline, func(tx *store.Tx, g *models.Graph) error {
 		group := g.Groups[w.Group.ID]
 		if group == nil || group.Epoch != w.Group.Epoch || group.Phase != models.PhaseWorking {
 			return models.ErrLost

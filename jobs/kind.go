@@ -10,7 +10,7 @@ import (
 )
 
 // Kind carries out the steps of one kind. Its methods talk to the outside; they
-// change no rows, and what they return is written by the engine.
+// change no rows, nor anything in w: what they return is written by the engine.
 //
 // An error means "try again later"; a *Refusal is an answer, and final.
 type Kind interface {

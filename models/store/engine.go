@@ -51,6 +51,18 @@ func (tx *Tx) Claim(ctx context.Context, kind models.StepKind, worker string, le
 	return claimed[0], nil
 }
 
+// Claim is that of Tx in a transaction of its own.
+func (s *Store) Claim(ctx context.Context, kind models.StepKind, worker string, lease time.Duration, limit int) (group *models.RunGroup, err error) {
+	if limit <= 0 { // it is one statement, which needs no more
+		return (&Tx{queries: queries{s.write}}).Claim(ctx, kind, worker, lease, limit)
+	}
+	err = s.InTx(ctx, func(tx *Tx) (err error) {
+		group, err = tx.Claim(ctx, kind, worker, lease, limit)
+		return err
+	})
+	return group, err
+}
+
 // serialize lets one transaction at a time pass for the same purpose. On SQLite
 // that is so anyway.
 func (tx *Tx) serialize(ctx context.Context, purpose string) error {

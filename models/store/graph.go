@@ -10,15 +10,28 @@ import (
 )
 
 // LockGraph loads a pipeline whole, but for the configs of its steps, and locks
-// it: until the transaction ends no
-// one else changes the pipeline, its runs or its groups.
+// it: until the transaction ends no one else changes the pipeline, its runs or
+// its groups.
 func (tx *Tx) LockGraph(ctx context.Context, pipelineID int64) (*models.Graph, error) {
+	return tx.lockGraph(ctx, pipelineID, nil)
+}
+
+// LockKnown is LockGraph of a pipeline that Pipeline returned before. What was
+// not changed since is not read again: its steps are then part of the graph, and
+// change with it.
+func (tx *Tx) LockKnown(ctx context.Context, known *models.Pipeline) (*models.Graph, error) {
+	return tx.lockGraph(ctx, known.ID, known)
+}
+
+func (tx *Tx) lockGraph(ctx context.Context, pipelineID int64, known *models.Pipeline) (*models.Graph, error) {
 	pipeline := new(models.Pipeline)
 	err := forUpdate(tx.db.NewSelect().Model(pipeline).Conn(fixed(tx.db, pipelineID)).Where("id = $1")).Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("locking pipeline %d: %w", pipelineID, notFound(err))
 	}
-	if err := loadSteps(ctx, tx.db, pipeline, false); err != nil {
+	if known != nil && known.Version == pipeline.Version && !reuses(known) {
+		pipeline.Steps = known.Steps
+	} else if err := loadSteps(ctx, tx.db, pipeline, false); err != nil {
 		return nil, err
 	}
 	var groups []*models.RunGroup
@@ -28,6 +41,19 @@ func (tx *Tx) LockGraph(ctx context.Context, pipelineID int64) (*models.Graph, e
 		return nil, fmt.Errorf("locking the groups of pipeline %d: %w", pipelineID, err)
 	}
 	return models.NewGraph(pipeline, groups), nil
+}
+
+// reuses reports whether a pipeline shows runs of others. Their changes do not
+// count its version up.
+func reuses(p *models.Pipeline) bool {
+	for _, s := range p.Steps {
+		for _, t := range s.Targets {
+			if t.Reused {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // loadSteps fills in the steps of a pipeline with their needs, targets and runs,

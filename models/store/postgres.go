@@ -24,6 +24,12 @@ func openPostgres(ctx context.Context, address string) (*Store, error) {
 	}
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.MaxConns = max(config.MaxConns, 20)
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		// Only fixed statements are prepared, and none of them is better planned for
+		// its arguments: plan each once, not five times before.
+		_, err := conn.Exec(ctx, "SET plan_cache_mode = force_generic_plan")
+		return err
+	}
 	app, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to PostgreSQL: %w", err)
@@ -33,6 +39,7 @@ func openPostgres(ctx context.Context, address string) (*Store, error) {
 		return nil, fmt.Errorf("connecting to PostgreSQL: %w", err)
 	}
 	forRiver := config.Copy()
+	forRiver.AfterConnect = nil
 	forRiver.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	forRiver.MaxConns = 10
 	river, err := pgxpool.NewWithConfig(ctx, forRiver)
