@@ -198,7 +198,11 @@ func (e *Engine) work(ctx context.Context, kind models.StepKind) error {
 	case ctx.Err() != nil && err != nil:
 		return e.giveBack(ctx, group)
 	}
-	return e.settle(context.WithoutCancel(ctx), w, outcome, err)
+	lost := e.settle(context.WithoutCancel(ctx), w, outcome, err)
+	if errors.Is(lost, models.ErrLost) {
+		return e.undo(ctx, carrier, w, outcome) // canceled between the last renewal and now
+	}
+	return lost
 }
 
 // start shows that the runs of a claimed group are being carried out.
@@ -303,7 +307,8 @@ func (e *Engine) load(ctx context.Context, group *models.RunGroup) (*Work, error
 	return w, nil
 }
 
-// settle writes what became of a group that this worker holds.
+// settle writes what became of a group that this worker holds. If it does not
+// hold it any more nothing is written, and the error is models.ErrLost.
 func (e *Engine) settle(ctx context.Context, w *Work, outcome Outcome, problem error) error {
 	err := e.changeKnown(ctx, w.Pipeline, func(tx *store.Tx, g *models.Graph) error {
 		group := g.Groups[w.Group.ID]
@@ -330,9 +335,6 @@ func (e *Engine) settle(ctx context.Context, w *Work, outcome Outcome, problem e
 		}
 		return e.apply(g, outcome, now)
 	})
-	if errors.Is(err, models.ErrLost) {
-		return nil // the one who holds it now will settle it
-	}
 	if err != nil || !outcome.Waiting {
 		return err
 	}

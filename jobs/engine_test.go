@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -301,8 +302,8 @@ func TestZombieSettlesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		heir := claim()
-		if err := r.settle(t.Context(), zombie, everyRun(zombie, models.Failed, "from the grave"), nil); err != nil {
-			t.Fatal(err)
+		if err := r.settle(t.Context(), zombie, everyRun(zombie, models.Failed, "from the grave"), nil); !errors.Is(err, models.ErrLost) {
+			t.Fatalf("the zombie settled: %v", err)
 		}
 		if got := states(t, r, id)["srpm source"]; got != models.Queued {
 			t.Fatalf("the zombie settled it as %s", got)
@@ -388,6 +389,44 @@ func TestWorkThatIsCanceledMeanwhileIsUndone(t *testing.T) {
 			}
 			if time.Now().After(deadline) {
 				t.Fatalf("canceled %s, want the submission that came late", canceled)
+			}
+		}
+	})
+}
+
+// TestWorkThatIsCanceledAtTheLastMomentIsUndone cancels while a worker submits,
+// and lets it end before it can have noticed.
+func TestWorkThatIsCanceledAtTheLastMomentIsUndone(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		r, services := newRunner(t, s)
+		r.Timing.Lease = time.Minute
+		var id int64
+		entered, leave := make(chan struct{}), make(chan struct{})
+		services[models.SRPMStep].submit = func(w *Work) (Outcome, error) {
+			close(entered)
+			<-leave
+			return submitted(w, "99"), nil
+		}
+		run(t, r)
+		id = create(t, r, "packit/hello", 1, storetest.PullRequest)
+		<-entered
+		err := r.change(t.Context(), id, func(_ *store.Tx, g *models.Graph) error {
+			return g.Stop(models.Canceled, "Somebody changed their mind.", store.Now())
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		close(leave)
+		for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+			services[models.SRPMStep].mu.Lock()
+			undone := slices.Contains(services[models.SRPMStep].canceled, "99")
+			services[models.SRPMStep].mu.Unlock()
+			if undone {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the submission that came late goes on")
 			}
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"millrace/models"
 	"millrace/models/store"
@@ -36,9 +37,10 @@ func (e *Engine) logLimit() int {
 	return defaultLogLimit
 }
 
-// fetchLog keeps the log of a finished run, and finds the line that explains its
-// failure.
-func (r *Runner) fetchLog(ctx context.Context, runID int64) error {
+// fetchLog keeps the log of a run as far as it is, and of a failed one finds the
+// line that explains it. last says that nobody will try again: then what there is
+// must do.
+func (r *Runner) fetchLog(ctx context.Context, runID int64, last bool) error {
 	run, err := r.Store.Run(ctx, runID)
 	if err != nil {
 		return err
@@ -55,18 +57,47 @@ func (r *Runner) fetchLog(ctx context.Context, runID int64) error {
 		return nil
 	}
 	text, cut, err := fetcher.FetchLog(ctx, run, r.logLimit())
-	if err != nil {
+	switch {
+	case err != nil && !run.State.Finished():
+		return nil // it may not have begun, or have moved; there is another time
+	case err != nil && last:
+		r.Log.WarnContext(ctx, "a log cannot be had", "run", runID, "error", err)
+		text = []byte("The log could not be fetched: " + inWords(err) + "\n")
+	case err != nil:
 		return fmt.Errorf("fetching the log of run %d: %w", runID, err)
 	}
 	text = bytes.ToValidUTF8(bytes.ReplaceAll(text, []byte{0}, []byte("�")), []byte("�"))
 	err = r.Store.InTx(ctx, func(tx *store.Tx) error {
-		return tx.ReplaceLog(ctx, runID, run.LogURL, text, cut, true)
+		return tx.ReplaceLog(ctx, runID, run.LogURL, text, cut, run.State.Finished())
 	})
 	if err != nil {
 		return err
 	}
 	return r.explain(ctx, run, string(text))
 }
+
+// remindLogs makes jobs for finished runs whose log was never kept: their jobs
+// were lost.
+func (r *Runner) remindLogs(ctx context.Context) error {
+	missing, err := r.Store.MissingLogs(ctx, store.Now().Add(-logsLookBack), store.Now().Add(-logsPatience))
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return r.Store.InTx(ctx, func(tx *store.Tx) error {
+		for _, id := range missing {
+			if err := r.Queue.Add(ctx, tx, fetchLogArgs{id}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// How long after its end a run's log is missed first, and until when.
+const (
+	logsPatience = 5 * time.Minute // after River's own tries
+	logsLookBack = 6 * time.Hour
+)
 
 // explain remembers the end of a failed run's log and the line that explains the
 // failure, for the page of its pipeline.

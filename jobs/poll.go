@@ -34,9 +34,27 @@ func (e *Engine) poll(ctx context.Context, groupID int64) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return e.change(context.WithoutCancel(ctx), group.PipelineID, func(_ *store.Tx, g *models.Graph) error {
-		return e.polled(ctx, g, w, outcome, err)
+	return e.change(context.WithoutCancel(ctx), group.PipelineID, func(tx *store.Tx, g *models.Graph) error {
+		if err := e.polled(ctx, g, w, outcome, err); err != nil {
+			return err
+		}
+		return e.followLogs(ctx, tx, g, w)
 	})
+}
+
+// followLogs has the logs of runs fetched that grow at a service. Those of
+// finished runs are fetched anyway.
+func (e *Engine) followLogs(ctx context.Context, tx *store.Tx, g *models.Graph, w *Work) error {
+	for _, polled := range w.Runs {
+		run := g.Run(polled.ID)
+		if run == nil || run.State != models.Running || run.LogURL == "" {
+			continue
+		}
+		if err := e.Queue.Add(ctx, tx, fetchLogArgs{run.ID}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // polled writes an answer, and when to ask again. A service that cannot be

@@ -149,11 +149,37 @@ func (r *Runner) create(ctx context.Context, e *models.Event, planned []models.P
 				return err
 			}
 		}
+		if err := r.want(ctx, tx, r.unplanned(e)); err != nil {
+			return err
+		}
 		if len(planned) == 0 {
 			return r.decided(ctx, tx, e, models.EventNothing, "No job of the package config is for this.")
 		}
 		return r.decided(ctx, tx, e, models.EventPlanned, "")
 	})
+}
+
+// unplanned are the checks that say why what somebody may wait for does not
+// happen: tests without a build.
+func (r *Runner) unplanned(e *models.Event) []*models.Report {
+	var reports []*models.Report
+	say := func(check, reason string, state models.CheckState) {
+		if check != "" {
+			reports = append(reports, &models.Report{
+				ProjectID: e.ProjectID, CommitID: e.CommitID, EventID: e.ID, SHA: e.Commit.SHA, Name: check,
+				Wanted: state, Title: reason, URL: fmt.Sprintf("%s/events/%d", r.Base, e.ID),
+			})
+		}
+	}
+	for _, d := range e.Decisions {
+		for _, check := range d.Checks {
+			say(check, d.Reason, models.CheckNeutral)
+		}
+		for _, dropped := range d.Dropped {
+			say(dropped.Check, dropped.Reason, models.CheckError)
+		}
+	}
+	return reports
 }
 
 // supersede stops the unfinished pipelines of older pushes to the same reference.

@@ -145,6 +145,24 @@ func TestNothingMatches(t *testing.T) {
 	})
 }
 
+// TestTestsWithoutBuildAreExplained waits for the checks that say why nothing
+// comes of a job that people may wait for.
+func TestTestsWithoutBuildAreExplained(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, w *world) {
+		w.allow(t, "packit")
+		run(t, w.Runner)
+		pull := w.open(t, "packit", "hello", helloFiles, map[string]string{
+			".packit.yaml": "specfile_path: hello.spec\njobs:\n- job: tests\n  trigger: pull_request\n  targets: [fedora-43]\n"})
+		w.eventuallyChecks(t, "packit/hello", pull.HeadSHA, map[string]string{"testing-farm:fedora-43-x86_64": "completed neutral"})
+		for _, c := range w.github.CheckRuns("packit/hello", pull.HeadSHA) {
+			if c.Title != "Test job requires build job definition in the configuration." {
+				t.Errorf("the check says %q", c.Title)
+			}
+		}
+	})
+}
+
 func TestNewerPushSupersedes(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *world) {

@@ -74,7 +74,10 @@ func (r *Runner) tell(ctx context.Context, report *models.Report) error {
 	return r.Store.InTx(ctx, func(tx *store.Tx) error {
 		switch {
 		case err == nil:
-			return tx.ReportSent(ctx, report)
+			if err := tx.ReportSent(ctx, report); err != nil || report.PipelineID == 0 {
+				return err
+			}
+			return tx.Announce(ctx, models.Change{Topic: models.ReportsTopic, Object: report.PipelineID})
 		case !temporary(err) || report.Tries+1 >= reportTries:
 			r.Log.ErrorContext(ctx, "report given up", "report", report.ID, "check", report.Name, "error", err)
 			return tx.GiveUpReport(ctx, report, inWords(err))

@@ -31,6 +31,9 @@ func (r *Runner) Tidy(ctx context.Context, keep Retention) {
 	defer tick.Stop()
 	for beats := 0; ; beats++ {
 		err := r.Store.InTx(ctx, func(tx *store.Tx) error { return tx.SeenWorker(ctx, self) })
+		if err == nil {
+			err = r.remindLogs(ctx)
+		}
 		if err == nil && beats%int(time.Hour/heartbeat) == 0 {
 			err = r.tidy(ctx, keep)
 		}
@@ -54,4 +57,22 @@ func (r *Runner) leave(ctx context.Context) {
 	}
 }
 
-func (r *Runner) tidy(ctx context.Context, keep Retention) error { return nil }
+// tidy removes what is old.
+func (r *Runner) tidy(ctx context.Context, keep Retention) error {
+	gone, err := r.Store.Forget(ctx, store.Now(), store.Ages{
+		Logs: keep.Logs, Bodies: keep.Deliveries, Events: keep.Events,
+		Changes: keepChanges, Workers: keepWorkers, Leases: keepLeases,
+	}, 500)
+	if gone != (store.Forgotten{}) {
+		r.Log.InfoContext(ctx, "removed what is old", "removed", gone)
+	}
+	return err
+}
+
+// What nobody chooses: changes are for browsers that were away for a moment,
+// workers and leases for those who look why one of them is silent.
+const (
+	keepChanges = 24 * time.Hour
+	keepWorkers = time.Hour
+	keepLeases  = time.Hour
+)

@@ -125,7 +125,7 @@ func (r *Runner) workers() *river.Workers {
 		return r.report(ctx, job.Args.Report)
 	}))
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[fetchLogArgs]) error {
-		return r.fetchLog(ctx, job.Args.Run)
+		return r.fetchLog(ctx, job.Args.Run, job.Attempt >= job.MaxAttempts)
 	}))
 	return workers
 }

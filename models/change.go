@@ -12,7 +12,7 @@ type Change struct {
 	bun.BaseModel `bun:"table:outbox,alias:change"`
 
 	ID        int64  `bun:",pk,autoincrement"`
-	Topic     string // pipeline, event, log, queue
+	Topic     string // pipeline, reports, event, log, queue
 	Object    int64  // id of the pipeline, event or run
 	ProjectID int64  // 0 if it concerns none
 	Version   int64  // of the pipeline
@@ -22,6 +22,7 @@ type Change struct {
 // Topics of changes.
 const (
 	PipelineTopic = "pipeline"
+	ReportsTopic  = "reports" // of a pipeline: the forge was told
 	EventTopic    = "event"
 	LogTopic      = "log"
 	QueueTopic    = "queue"

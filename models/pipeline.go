@@ -61,6 +61,7 @@ type Decision struct {
 	Reason     string    `json:"reason"` // for people, a whole sentence
 	Targets    []string  `json:"targets,omitempty"`
 	Dropped    []Dropped `json:"dropped,omitempty"` // targets of the config that were not planned
+	Checks     []string  `json:"checks,omitempty"`  // names of checks that are to say Reason
 	PipelineID int64     `json:"pipeline_id,omitempty"`
 }
 
@@ -68,6 +69,7 @@ type Decision struct {
 type Dropped struct {
 	Target string `json:"target"`
 	Reason string `json:"reason"`
+	Check  string `json:"check,omitempty"` // name of the check that is to say so
 }
 
 // Pipeline is the plan made for one event and package, and its execution. A

@@ -226,7 +226,7 @@ func (b *builder) addBuild(view *JobView, d *Decision) {
 	var targets []*Target
 	for _, chroot := range chroots {
 		if other := b.builtBy(view, chroot); other != nil {
-			d.Dropped = append(d.Dropped, Dropped{chroot, fmt.Sprintf("Job %d already builds it.", other.Index)})
+			d.Dropped = append(d.Dropped, Dropped{Target: chroot, Reason: fmt.Sprintf("Job %d already builds it.", other.Index)})
 			continue
 		}
 		targets = append(targets, &Target{Name: chroot})
@@ -294,10 +294,18 @@ func (b *builder) addTests(view *JobView, d *Decision) {
 		d.Targets = names(targets)
 	case len(b.builds) == 0:
 		d.Reason = b.noBuild(view)
+		for _, t := range view.TestTargets(b.facts.Releases, nil) {
+			if name := CheckName(view, TestsStep, b.event.Commit, t.Name); !slices.Contains(d.Checks, name) && len(d.Checks) < maxRefusedChecks {
+				d.Checks = append(d.Checks, name)
+			}
+		}
 	default:
 		b.addTestsOfBuilds(view, d)
 	}
 }
+
+// maxRefusedChecks is how many checks say at most why a job was not planned.
+const maxRefusedChecks = 50
 
 // noBuild says why tests have no build to follow.
 func (b *builder) noBuild(view *JobView) string {
@@ -325,11 +333,14 @@ func (b *builder) addTestsOfBuilds(view *JobView, d *Decision) {
 	for _, t := range view.TestTargets(b.facts.Releases, own) {
 		at := slices.IndexFunc(builds, func(s builtStep) bool { return slices.Contains(s.chroots, t.Chroot) })
 		if at < 0 {
-			d.Dropped = append(d.Dropped, Dropped{t.Name, fmt.Sprintf("No build defined for the target '%s'.", t.Chroot)})
+			d.Dropped = append(d.Dropped, Dropped{
+				Target: t.Name, Reason: fmt.Sprintf("No build defined for the target '%s'.", t.Chroot),
+				Check: CheckName(view, TestsStep, b.event.Commit, t.Name),
+			})
 			continue
 		}
 		if other, twice := tested[t.Name]; twice {
-			d.Dropped = append(d.Dropped, Dropped{t.Name, fmt.Sprintf("It is tested with the packages of %s; those of %s would be tested on the same.", other, t.Chroot)})
+			d.Dropped = append(d.Dropped, Dropped{Target: t.Name, Reason: fmt.Sprintf("It is tested with the packages of %s; those of %s would be tested on the same.", other, t.Chroot)})
 			continue
 		}
 		tested[t.Name] = t.Chroot

@@ -362,10 +362,13 @@ jobs:
 `), facts())
 	want := [][]models.Dropped{
 		nil,
-		{{"fedora-43-x86_64", "Job 0 already builds it."}},
+		{{Target: "fedora-43-x86_64", Reason: "Job 0 already builds it."}},
 		{
-			{"fedora-rawhide-x86_64", "No build defined for the target 'fedora-rawhide-x86_64'."},
-			{"centos-stream-9-x86_64", "It is tested with the packages of centos-stream-9-x86_64; those of epel-9-x86_64 would be tested on the same."},
+			{
+				Target: "fedora-rawhide-x86_64", Reason: "No build defined for the target 'fedora-rawhide-x86_64'.",
+				Check: "testing-farm:fedora-rawhide-x86_64",
+			},
+			{Target: "centos-stream-9-x86_64", Reason: "It is tested with the packages of centos-stream-9-x86_64; those of epel-9-x86_64 would be tested on the same."},
 		},
 	}
 	for i, d := range decisions {

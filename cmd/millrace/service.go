@@ -159,6 +159,11 @@ func (v *service) kinds(data string) map[models.StepKind]jobs.Kind {
 			Install:  testingfarm.Test{URL: "https://gitlab.com/testing-farm/tests", Ref: "main", Name: "/packit/installation"},
 		},
 	}
+	if token := s.TestingFarm.InternalToken; token != "" {
+		kinds[models.TestsStep].(*jobs.Tests).Inside = &testingfarm.Client{
+			BaseURL: s.TestingFarm.URL, Token: token, HTTP: v.client("testing-farm", time.Minute),
+		}
+	}
 	if s.Copr.SRPM == "local" {
 		kinds[models.SRPMStep] = here
 	}

@@ -16,6 +16,7 @@ import (
 	"millrace/clients/copr"
 	"millrace/jobs/sources"
 	"millrace/models"
+	"millrace/models/store"
 )
 
 // settings are what an operator chooses: from one file, overruled by the
@@ -46,8 +47,8 @@ type settings struct {
 		Deps                     []string
 	}
 	TestingFarm struct {
-		URL, Token, Ranch, WebhookToken string
-		InternalProjects                []string
+		URL, Token, Ranch, WebhookToken, InternalToken string
+		InternalProjects                               []string
 	}
 	Bodhi struct{ URL string }
 	Git   struct{ Name, Email string }
@@ -110,6 +111,7 @@ func (s *settings) all() []setting {
 		{key: "testing_farm.token", doc: "token of the API", value: &s.TestingFarm.Token, secret: true},
 		{key: "testing_farm.ranch", doc: "ranch of tests that do not ask for the internal one", value: &s.TestingFarm.Ranch},
 		{key: "testing_farm.webhook_token", doc: "what Testing Farm shows us to prove that a note is its own", value: &s.TestingFarm.WebhookToken, secret: true},
+		{key: "testing_farm.internal_token", doc: "token of the internal ranch; without one nobody may use it", value: &s.TestingFarm.InternalToken, secret: true},
 		{key: "testing_farm.internal_projects", doc: "projects (forge/namespace/name) that may use the internal ranch", value: &s.TestingFarm.InternalProjects},
 
 		{key: "git.name", doc: "who signs our commits and changelog entries", value: &s.Git.Name},
@@ -257,19 +259,19 @@ func (s setting) set(text string) (err error) {
 	text = strings.TrimSpace(text)
 	switch v := s.value.(type) {
 	case *string:
-		*v, err = text, nil
+		*v = text
 	case *bool:
-		*v, err = strconv.ParseBool(text)
+		err = assign(v)(strconv.ParseBool(text))
 	case *int:
-		*v, err = strconv.Atoi(text)
+		err = assign(v)(strconv.Atoi(text))
 	case *int64:
-		*v, err = strconv.ParseInt(text, 10, 64)
+		err = assign(v)(strconv.ParseInt(text, 10, 64))
 	case *time.Duration:
-		*v, err = parseDuration(text)
+		err = assign(v)(parseDuration(text))
 	case *[]string:
 		*v = list(text)
 	case *map[models.StepKind]int:
-		*v, err = parseLimits(text)
+		err = assign(v)(parseLimits(text))
 	default:
 		err = fmt.Errorf("a setting of type %T cannot be read", v)
 	}
@@ -281,6 +283,17 @@ func (s setting) set(text string) (err error) {
 		return fmt.Errorf("%q is not %s", number.Num, wanted)
 	}
 	return err
+}
+
+// assign sets to, unless there is an error: what cannot be read leaves the
+// default, with which nothing else is wrong.
+func assign[T any](to *T) func(value T, err error) error {
+	return func(value T, err error) error {
+		if err == nil {
+			*to = value
+		}
+		return err
+	}
 }
 
 // parseDuration knows days too, as "90d".
@@ -330,6 +343,9 @@ func (s *settings) check() []error {
 		if u, err := url.Parse(value); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 			complain("%s: %q is not an http or https address", key, value)
 		}
+	}
+	if s.Database == "" || strings.Contains(s.Database, "://") && !store.IsPostgres(s.Database) {
+		complain("database: %q is neither a postgres:// address nor the path of a file", s.Database)
 	}
 	s.Base = strings.TrimSuffix(s.Base, "/")
 	web("base_url", s.Base)

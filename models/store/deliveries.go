@@ -20,15 +20,20 @@ func (tx *Tx) CreateDelivery(ctx context.Context, d *models.Delivery) (created b
 		d.ReceivedAt = Now()
 	}
 	d.HintedAt = d.ReceivedAt // its job is made in the same transaction
-	res, err := tx.db.NewInsert().Model(d).On("CONFLICT (source, key) DO NOTHING").Returning("id").Exec(ctx)
+	conn := fixed(tx.db, d.Source, d.Key, d.Type, d.Body, d.Size, d.ReceivedAt)
+	// Bodies are large: written into the text of a statement they would cost more
+	// than all else.
+	var ids []int64
+	err = tx.db.NewRaw("INSERT INTO deliveries (source, key, type, body, size, received_at, hinted_at) VALUES ($1, $2, $3, $4, $5, $6, $6) "+
+		"ON CONFLICT (source, key) DO NOTHING RETURNING id").Conn(conn).Scan(ctx, &ids)
 	if err != nil && !errors.Is(notFound(err), models.ErrNotFound) {
 		return false, fmt.Errorf("storing delivery %s: %w", d.Key, err)
 	}
-	if err != nil {
+	if len(ids) == 0 {
 		return false, nil
 	}
-	n, err := res.RowsAffected()
-	return n > 0, err
+	d.ID = ids[0]
+	return true, nil
 }
 
 // Delivery returns a delivery with its body.

@@ -124,6 +124,9 @@ func (tx *Tx) ReplaceLog(ctx context.Context, runID int64, source string, text [
 	if err != nil {
 		return err
 	}
+	if l.Complete && !complete {
+		return nil // somebody fetched it while it still grew, and comes late
+	}
 	if _, err := tx.db.NewDelete().Model((*logChunk)(nil)).Where("run_id = ?", runID).Exec(ctx); err != nil {
 		return fmt.Errorf("replacing the log of run %d: %w", runID, err)
 	}
@@ -203,4 +206,18 @@ func unpack(content []byte) ([]byte, error) {
 		return nil, err
 	}
 	return io.ReadAll(r)
+}
+
+// MissingLogs returns runs that finished between two times, whose service keeps a
+// log, and of which we keep no whole one.
+func (q queries) MissingLogs(ctx context.Context, from, until time.Time) ([]int64, error) {
+	var ids []int64
+	err := q.db.NewSelect().Model((*models.Run)(nil)).Column("run.id").
+		Where("run.finished_at > ?", from).Where("run.finished_at < ?", until).Where("run.log_url <> ''").
+		Where("NOT EXISTS (SELECT 1 FROM logs WHERE logs.run_id = run.id AND logs.complete)").
+		Order("run.finished_at").Limit(100).Scan(ctx, &ids)
+	if err != nil {
+		return nil, fmt.Errorf("finding runs without a log: %w", err)
+	}
+	return ids, nil
 }
