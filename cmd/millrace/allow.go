@@ -55,7 +55,8 @@ func allowCommand(args []string, stdout, stderr io.Writer) int {
 	if *listThem {
 		err = listAllowances(ctx, db, stdout)
 	} else {
-		err = changeAllowances(ctx, db, paths, *project, *deny, *remove, *reason, stdout)
+		change := allowChange{flat: s.GitHub.Host, project: *project, deny: *deny, remove: *remove, reason: *reason}
+		err = changeAllowances(ctx, db, paths, change, stdout)
 	}
 	if err != nil {
 		return complain(stderr, "allow", err)
@@ -81,22 +82,34 @@ func listAllowances(ctx context.Context, db *store.Store, w io.Writer) error {
 	return nil
 }
 
-func changeAllowances(ctx context.Context, db *store.Store, paths []string, project, deny, remove bool, reason string, w io.Writer) error {
+// allowChange is what is to be done to the allowlist.
+type allowChange struct {
+	flat         string // forge on which namespaces are not nested
+	project      bool   // the last word of each path is the name of a project
+	deny, remove bool
+	reason       string
+}
+
+// changeAllowances does that for all paths, or for none.
+func changeAllowances(ctx context.Context, db *store.Store, paths []string, change allowChange, w io.Writer) error {
 	actor := "command line"
 	if u, err := user.Current(); err == nil {
 		actor = u.Username
 	}
 	return db.InTx(ctx, func(tx *store.Tx) error {
 		for _, path := range paths {
-			a, err := parseAllowance(path, project)
+			a, err := parseAllowance(path, change.project)
 			if err != nil {
 				return err
 			}
-			a.State, a.Reason, a.Actor = models.AllowedState, reason, actor
-			if deny {
+			if a.Forge == change.flat && strings.Contains(a.Namespace, "/") {
+				return fmt.Errorf("%q: namespaces of %s have no slash in them; with --project the last word is a project", path, a.Forge)
+			}
+			a.State, a.Reason, a.Actor = models.AllowedState, change.reason, actor
+			if change.deny {
 				a.State = models.DeniedState
 			}
-			if remove {
+			if change.remove {
 				if err := tx.RemoveAllowance(ctx, a); err != nil {
 					return err
 				}

@@ -18,6 +18,7 @@ import (
 	"millrace/clients/testingfarm"
 	"millrace/jobs"
 	"millrace/jobs/sandbox"
+	"millrace/models/store"
 )
 
 // A checkup looks at one thing that the service needs. It returns what it found
@@ -79,7 +80,7 @@ func (v *service) checkups() []checkup {
 }
 
 func (s *settings) databaseName() string {
-	if s.Database == "" || s.Database[0] == 'p' {
+	if store.IsPostgres(s.Database) {
 		return "PostgreSQL"
 	}
 	return "SQLite, " + s.Database

@@ -39,8 +39,7 @@ func eventCommand(args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	flags := flag.NewFlagSet("event parse", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { io.WriteString(stderr, usage) }
+	explainAs(flags, args, stdout, stderr, usage)
 	source := flags.String("source", "", "")
 	typ := flags.String("type", "", "")
 	files, err := parseInterspersed(flags, args[1:])

@@ -8,15 +8,22 @@ import (
 	"strings"
 )
 
-// explain has flags print text and a list of themselves where they are asked
-// for help: to stdout if args ask, to stderr after a mistake.
-func explain(flags *flag.FlagSet, args []string, stdout, stderr io.Writer, text string) {
+// explainAs has flags print text where it belongs: to stdout if args ask for
+// help, to stderr after a mistake.
+func explainAs(flags *flag.FlagSet, args []string, stdout, stderr io.Writer, text string) {
 	flags.SetOutput(stderr)
 	if slices.ContainsFunc(args, func(a string) bool { return a == "-h" || a == "-help" || a == "--help" }) {
 		flags.SetOutput(stdout)
 	}
+	flags.Usage = func() { io.WriteString(flags.Output(), text) }
+}
+
+// explain is explainAs with a list of the flags at the end.
+func explain(flags *flag.FlagSet, args []string, stdout, stderr io.Writer, text string) {
+	explainAs(flags, args, stdout, stderr, text)
+	about := flags.Usage
 	flags.Usage = func() {
-		io.WriteString(flags.Output(), text)
+		about()
 		flags.VisitAll(func(f *flag.Flag) {
 			argument, about := flag.UnquoteUsage(f)
 			switch argument {

@@ -81,6 +81,7 @@ intake = 0
 `)
 	_, err := readSettings(file, env(map[string]string{
 		"MILLRACE_GITHUB_APP_ID": "seven", "MILLRACE_COPR_URL": "copr", "MILLRACE_COPR_SRPM": "there", "MILLRACE_WORKERS_LIMITS": "srpm",
+		"MILLRACE_DATABASE": "mysql://db/x", "MILLRACE_LOG_LEVEL": "loud", "MILLRACE_ALLOW_ALL": "perhaps",
 	}))
 	if err == nil {
 		t.Fatal("no error")
@@ -88,10 +89,14 @@ intake = 0
 	for _, part := range []string{
 		`no setting "base_ulr"`, `deployment: "production"`, `workers.lease: "soon"`, "workers.intake: must be",
 		`MILLRACE_GITHUB_APP_ID: "seven"`, `copr.url: "copr"`, `copr.srpm: "there"`, `MILLRACE_WORKERS_LIMITS: "srpm"`,
+		`database: "mysql://db/x"`, `log_level: "loud"`, `MILLRACE_ALLOW_ALL: "perhaps" is not true or false`,
 	} {
 		if !strings.Contains(err.Error(), part) {
 			t.Errorf("nothing is said about %s in\n%v", part, err)
 		}
+	}
+	if strings.Contains(err.Error(), "workers.lease: must") {
+		t.Errorf("what cannot be read is wrong once, not twice:\n%v", err)
 	}
 }
 
@@ -138,12 +143,13 @@ func TestAllowlistCommand(t *testing.T) {
 		want string
 	}{
 		{"allow --list", 0, "the allowlist is empty"},
-		{"allow github.com/packit https://gitlab.com/a/b", 0, "allowed gitlab.com/a/b"},
-		{"allow --deny --reason abuse --project github.com/packit/bad", 0, "denied github.com/packit/bad"},
-		{"allow --list", 0, "denied   github.com/packit/bad"},
+		{"allow github.com/packit https://gitlab.com/a/b", 0, "allowed all projects of gitlab.com/a/b"},
+		{"allow --deny --reason abuse --project github.com/packit/bad", 0, "denied the project github.com/packit/bad"},
+		{"allow --list", 0, "denied   the project github.com/packit/bad"},
 		{"allow --list", 0, ": abuse"},
-		{"allow --remove github.com/packit", 0, "removed github.com/packit"},
+		{"allow --remove github.com/packit", 0, "removed all projects of github.com/packit"},
 		{"allow --remove github.com/packit", 1, "not found"},
+		{"allow https://github.com/packit/ogr", 1, "namespaces of github.com have no slash"},
 		{"allow nonsense", 1, "want FORGE/NAMESPACE"},
 		{"allow --project github.com/packit", 1, "there must be a name"},
 		{"allow", 2, "give paths or --list"},

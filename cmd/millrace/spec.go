@@ -50,7 +50,7 @@ func specCommand(args []string, stdout, stderr io.Writer) int {
 
 func specSetVersion(args []string, stdout, stderr io.Writer) int {
 	var options specfile.VersionOptions
-	flags := specFlags("set-version", stderr)
+	flags := specFlags("set-version", args, stdout, stderr)
 	flags.StringVar(&options.PrereleaseMacro, "prerelease-suffix-macro", "", "")
 	flags.StringVar(&options.PrereleasePattern, "prerelease-suffix-pattern", rpm.DefaultPrereleasePattern, "")
 	words, err := parseInterspersed(flags, args)
@@ -74,7 +74,7 @@ func specSetVersion(args []string, stdout, stderr io.Writer) int {
 
 func specChangelog(args []string, stdout, stderr io.Writer) int {
 	entry := specfile.ChangelogEntry{Time: time.Now(), DateOnly: true}
-	flags := specFlags("changelog", stderr)
+	flags := specFlags("changelog", args, stdout, stderr)
 	flags.StringVar(&entry.Author, "author", "", "")
 	flags.Func("entry", "", func(text string) error {
 		entry.Lines = append(entry.Lines, text)
@@ -103,10 +103,9 @@ func specChangelog(args []string, stdout, stderr io.Writer) int {
 	})
 }
 
-func specFlags(name string, stderr io.Writer) *flag.FlagSet {
+func specFlags(name string, args []string, stdout, stderr io.Writer) *flag.FlagSet {
 	flags := flag.NewFlagSet("spec "+name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { io.WriteString(stderr, specUsage) }
+	explainAs(flags, args, stdout, stderr, specUsage)
 	return flags
 }
 
