@@ -19,11 +19,12 @@ type Ages struct {
 	Changes time.Duration // changes for browsers that were away
 	Workers time.Duration // processes that no longer say that they live
 	Leases  time.Duration // leases, since they ended
+	Logins  time.Duration // sessions of browsers, since they ended
 }
 
 // Forgotten counts what was removed.
 type Forgotten struct {
-	Logs, Bodies, Events, Deliveries, Changes, Workers, Leases int64
+	Logs, Bodies, Events, Deliveries, Changes, Workers, Leases, Logins int64
 }
 
 // mostBatches bounds what one call of Forget removes of each thing: the rest is
@@ -47,6 +48,7 @@ func (s *Store) Forget(ctx context.Context, now time.Time, ages Ages, batch int)
 		{ages.Changes, &f.Changes, (*Tx).removeChanges},
 		{ages.Workers, &f.Workers, (*Tx).removeWorkers},
 		{ages.Leases, &f.Leases, (*Tx).removeLeases},
+		{ages.Logins, &f.Logins, (*Tx).removeSessions},
 	} {
 		if thing.age <= 0 {
 			continue
