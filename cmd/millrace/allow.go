@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os/user"
-	"strings"
 
 	"millrace/models"
 	"millrace/models/store"
@@ -98,12 +97,9 @@ func changeAllowances(ctx context.Context, db *store.Store, paths []string, chan
 	}
 	return db.InTx(ctx, func(tx *store.Tx) error {
 		for _, path := range paths {
-			a, err := parseAllowance(path, change.project)
+			a, err := models.ParseAllowance(path, change.project, change.flat)
 			if err != nil {
-				return err
-			}
-			if a.Forge == change.flat && strings.Contains(a.Namespace, "/") {
-				return fmt.Errorf("%q: namespaces of %s have no slash in them; with --project the last word is a project", path, a.Forge)
+				return fmt.Errorf("%w; see --project", err)
 			}
 			a.State, a.Reason, a.Actor = models.AllowedState, change.reason, actor
 			if change.deny {
@@ -113,10 +109,20 @@ func changeAllowances(ctx context.Context, db *store.Store, paths []string, chan
 				if err := tx.RemoveAllowance(ctx, a); err != nil {
 					return err
 				}
+				if err := noteAllowance(ctx, tx, a, "allowlist.remove"); err != nil {
+					return err
+				}
 				fmt.Fprintf(w, "removed %s\n", scopeOf(a))
 				continue
 			}
 			if err := tx.SetAllowance(ctx, a); err != nil {
+				return err
+			}
+			action := "allowlist.allow"
+			if change.deny {
+				action = "allowlist.deny"
+			}
+			if err := noteAllowance(ctx, tx, a, action); err != nil {
 				return err
 			}
 			fmt.Fprintf(w, "%s %s\n", a.State, scopeOf(a))
@@ -134,24 +140,9 @@ func scopeOf(a *models.Allowance) string {
 	return "all projects of " + a.Path()
 }
 
-// parseAllowance reads forge/namespace, or forge/namespace/name with project.
-// Addresses of web pages will do too.
-func parseAllowance(path string, project bool) (*models.Allowance, error) {
-	_, bare, isURL := strings.Cut(path, "://")
-	if !isURL {
-		bare = path
-	}
-	forge, rest, ok := strings.Cut(strings.Trim(bare, "/"), "/")
-	if !ok || rest == "" || strings.Contains(rest, "//") || strings.ContainsAny(path, " \t\n") {
-		return nil, fmt.Errorf("%q: want FORGE/NAMESPACE or, with --project, FORGE/NAMESPACE/NAME, such as github.com/packit", path)
-	}
-	a := &models.Allowance{Forge: strings.ToLower(forge), Namespace: rest}
-	if project {
-		i := strings.LastIndex(rest, "/")
-		if i < 0 {
-			return nil, fmt.Errorf("%q: with --project there must be a name after the namespace", path)
-		}
-		a.Namespace, a.Name = rest[:i], rest[i+1:]
-	}
-	return a, nil
+// noteAllowance writes the change to the audit log.
+func noteAllowance(ctx context.Context, tx *store.Tx, a *models.Allowance, action string) error {
+	return tx.Audit(ctx, &models.AuditEntry{
+		Actor: a.Actor, Via: models.ViaCommand, Action: action, Object: a.Path(), Detail: a.Facts(), Result: models.AuditDone,
+	})
 }

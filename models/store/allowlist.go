@@ -40,6 +40,31 @@ func (q queries) AllAllowances(ctx context.Context) ([]*models.Allowance, error)
 	return entries, nil
 }
 
+// Allowlist returns a part of the allowlist, the newest entries first: those of a
+// state, if it is not empty, whose path contains text.
+func (q queries) Allowlist(ctx context.Context, state models.AllowState, text string, page models.Page) (*models.AllowList, error) {
+	k, err := readPage(page)
+	if err != nil {
+		return nil, err
+	}
+	list := new(models.AllowList)
+	query := q.db.NewSelect().Model(&list.Rows)
+	if state != "" {
+		query = query.Where("state = ?", state)
+	}
+	if text != "" {
+		path := "lower(forge || '/' || namespace || CASE WHEN name = '' THEN '' ELSE '/' || name END)"
+		query = query.Where(path+" LIKE ? ESCAPE '!'", "%"+likeText.Replace(strings.ToLower(text))+"%")
+	}
+	if err := k.apply(query, "allowance.id").Scan(ctx); err != nil {
+		return nil, fmt.Errorf("reading the allowlist: %w", err)
+	}
+	list.Rows, list.Cursors = cut(k, list.Rows, func(a *models.Allowance) int64 { return a.ID })
+	return list, nil
+}
+
+var likeText = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
+
 // SetAllowance writes an entry of the allowlist, over the one of the same path
 // if there is one.
 func (tx *Tx) SetAllowance(ctx context.Context, a *models.Allowance) error {
