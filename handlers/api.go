@@ -292,3 +292,25 @@ type QueueItem struct {
 	Worker     string          `json:"worker"`
 	Since      *time.Time      `json:"since"`
 }
+
+// Allowance is an entry of the allowlist.
+type Allowance struct {
+	Path    string            `json:"path"` // forge/namespace, or forge/namespace/name of a project
+	Project bool              `json:"project"`
+	State   models.AllowState `json:"state"`
+	Reason  string            `json:"reason"`
+	Actor   string            `json:"actor"`
+	Since   *time.Time        `json:"since"`
+}
+
+// AuditEntry says who did what.
+type AuditEntry struct {
+	ID     int64              `json:"id"`
+	At     *time.Time         `json:"at"`
+	Actor  string             `json:"actor"`
+	Via    models.AuditVia    `json:"via"`
+	Action string             `json:"action"`
+	Object string             `json:"object"`
+	Detail map[string]string  `json:"detail"`
+	Result models.AuditResult `json:"result"`
+}

@@ -195,3 +195,15 @@ func (s *Server) apiQueue(q *models.Queue) Queue {
 func apiLog(runID int64, l *store.Log, from int, lines []string) LogPart {
 	return LogPart{runID, from, int(l.Lines), l.Bytes, l.CutBytes, l.Complete, some(lines)}
 }
+
+func apiAllowance(a *models.Allowance) Allowance {
+	return Allowance{a.Path(), a.Name != "", a.State, a.Reason, a.Actor, when(a.UpdatedAt)}
+}
+
+func apiAuditEntry(e *models.AuditEntry) AuditEntry {
+	out := AuditEntry{e.ID, when(e.At), e.Actor, e.Via, e.Action, e.Object, e.Detail, e.Result}
+	if out.Detail == nil {
+		out.Detail = map[string]string{}
+	}
+	return out
+}

@@ -24,6 +24,7 @@ type refusal struct {
 	detail string // for people; may be empty
 	retry  time.Duration
 	near   []views.Link // what was perhaps meant
+	login  string       // address to log in at, if that would help
 }
 
 func (e *refusal) Error() string {
@@ -127,7 +128,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	r = r.WithContext(s.withFrame(r.Context(), r))
-	page := views.ErrorPage{Status: why.status, Detail: why.detail, RequestID: visit.id, Near: why.near, RetryIn: why.retry}
+	page := views.ErrorPage{Status: why.status, Detail: why.detail, RequestID: visit.id, Near: why.near, RetryIn: why.retry, Login: why.login}
 	component := views.Error(page)
 	if isFragment(r) {
 		component = views.ErrorFragment(page)

@@ -12,6 +12,7 @@ import (
 	"time"
 	_ "time/tzdata" // readers have zones that the machine may not know
 
+	"millrace/models"
 	"millrace/views"
 )
 
@@ -22,7 +23,7 @@ func (s *Server) withFrame(ctx context.Context, r *http.Request) context.Context
 	}
 	ctx = context.WithValue(ctx, framedKey{}, true)
 	same := ""
-	if path := r.URL.Path; path != "/help" && path != "/find" {
+	if path := r.URL.Path; path != "/help" && path != "/find" && !strings.HasPrefix(path, "/login") {
 		same = apiPrefix + here(r)
 	}
 	return views.WithFrame(ctx, views.Frame{
@@ -30,8 +31,20 @@ func (s *Server) withFrame(ctx context.Context, r *http.Request) context.Context
 		Version: s.Version, Now: time.Now().UTC(), Zone: zoneOf(r),
 		Absolute: cookie(r, "times") == "absolute", Theme: cookie(r, "theme"),
 		Path: here(r), Demo: s.Demo, Notice: s.Notice, Source: s.Source,
-		LastEvent: s.Live.LastEvent(),
+		LastEvent: s.Live.LastEvent(), Viewer: viewerOf(r), Login: s.loginAddress(r),
 	})
+}
+
+// loginAddress leads through the login back to the page; empty if nobody can log
+// in. From the pages of a login itself it leads to the front page.
+func (s *Server) loginAddress(r *http.Request) string {
+	if s.Logins.Accounts == nil {
+		return ""
+	}
+	if strings.HasPrefix(r.URL.Path, "/login") {
+		return views.LoginURL("/")
+	}
+	return views.LoginURL(here(r))
 }
 
 type framedKey struct{}
@@ -85,12 +98,20 @@ func (s *Server) pageTag(r *http.Request, kind string, version int64) string {
 	h := fnv.New64a()
 	for _, part := range []string{
 		kind, s.Version, f.Zone.String(), f.Theme, strconv.FormatBool(f.Absolute), r.URL.RawQuery, s.Notice,
-		f.Now.Format("200601021504"), strconv.FormatBool(visitOf(r).json), r.Header.Get("HX-Request"),
+		f.Now.Format("200601021504"), strconv.FormatBool(visitOf(r).json), r.Header.Get("HX-Request"), viewerTag(f.Viewer),
 	} {
 		h.Write([]byte(part))
 		h.Write([]byte{0})
 	}
 	return `W/"` + strconv.FormatInt(version, 10) + "-" + strconv.FormatUint(h.Sum64(), 36) + `"`
+}
+
+// viewerTag is what of the viewer pages show.
+func viewerTag(v *models.Viewer) string {
+	if v == nil {
+		return ""
+	}
+	return v.Login + "\x00" + v.Name + "\x00" + strconv.FormatBool(v.Operator)
 }
 
 // chooseDisplay takes the form with theme and times for readers whose browser

@@ -234,7 +234,7 @@ func prefersJSON(accept string) bool {
 var roots = map[string]bool{
 	"projects": true, "pipelines": true, "runs": true, "events": true, "queue": true, "help": true, "find": true,
 	"live": true, "healthz": true, "readyz": true, "metrics": true, "version.json": true, "robots.txt": true,
-	"hooks": true, "srpms": true, "srpm-tool": true, "settings": true, "static": true, "jobs": true,
+	"hooks": true, "srpms": true, "srpm-tool": true, "settings": true, "static": true, "jobs": true, "login": true, "logout": true, "admin": true,
 }
 
 // canonical returns the address that a page really has, or nothing if u is it:

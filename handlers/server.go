@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/alexedwards/scs/v2"
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
@@ -29,6 +30,7 @@ type Server struct {
 	// false if its source sent it before.
 	Accept  func(ctx context.Context, d *models.Delivery) (fresh bool, err error)
 	Secrets Secrets
+	Logins  Logins
 
 	// Checks are what /readyz asks besides the database, by name.
 	Checks map[string]func(ctx context.Context) error
@@ -39,10 +41,13 @@ type Server struct {
 	Demo    string        // address of Fedora in a box; empty outside demos
 	Notice  string        // what operators want everybody to know; may be empty
 	Prefix  string        // of comment commands, such as /packit
+	Flat    string        // forge whose namespaces have no slash in them
 	KeepRaw time.Duration // how long raw messages are kept; 0: for ever
 	Program string        // file that /srpm-tool serves; empty: this very program
 
-	big chan struct{} // large messages that are being read
+	big      chan struct{} // large messages that are being read
+	sessions *scs.SessionManager
+	tries    *tries // to log in
 }
 
 // Secrets prove where messages come from. Several are valid at a time, so that
@@ -64,10 +69,11 @@ const pageTime = 15 * time.Second
 // Handler returns everything the server answers, one line a route.
 func (s *Server) Handler() http.Handler {
 	s.big = make(chan struct{}, maxBigHooks)
+	s.sessions, s.tries = s.sessionsOf(), new(tries)
 	s.Metrics.watchQueue(s.Log, func(ctx context.Context) (*models.Queue, error) { return s.Store.Queue(ctx, "") })
 	r := chi.NewRouter()
 	r.Use(routed, middleware.GetHead)
-	r.NotFound(s.answer(s.nothingHere))
+	r.NotFound(s.recognized(s.answer(s.nothingHere)).ServeHTTP)
 	r.MethodNotAllowed(s.answer(func(w http.ResponseWriter, req *http.Request) error {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			if r.Match(chi.NewRouteContext(), method, req.URL.Path) {
@@ -96,8 +102,12 @@ func (s *Server) Handler() http.Handler {
 	r.Get("/srpms/{run}/{key}/{file}", s.answer(s.sourcePackage))
 
 	r.Group(func(r chi.Router) {
-		r.Use(http.NewCrossOriginProtection().Handler)
+		r.Use(http.NewCrossOriginProtection().Handler, s.recognized)
 		r.Post("/settings/display", s.answer(s.chooseDisplay))
+		r.Get("/login", s.answer(s.beginLogin))
+		r.Get("/login/callback", s.answer(s.finishLogin))
+		r.Post("/logout", s.answer(s.logout(false)))
+		r.Post("/logout/everywhere", s.answer(s.logout(true)))
 
 		r.Get("/", s.page(s.showHome))
 		r.Get("/find", s.page(s.find))
@@ -116,6 +126,9 @@ func (s *Server) Handler() http.Handler {
 		r.Get("/pipelines.atom", s.page(s.pipelinesFeed))
 		r.Get("/events.atom", s.page(s.eventsFeed))
 		r.Get("/help", s.page(s.showHelp))
+		r.Get("/admin/allowlist", s.page(s.listAllowances))
+		r.Post("/admin/allowlist", s.page(s.changeAllowance))
+		r.Get("/admin/audit", s.page(s.listAudit))
 	})
 	return s.enter(r)
 }

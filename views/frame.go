@@ -21,19 +21,14 @@ type Frame struct {
 	Absolute  bool           // the reader wants times of the clock, not ages
 	Theme     string         // "light" or "dark"; anything else is as the system
 	Path      string         // path and query of this page; the display form comes back to it
-	Viewer    *Viewer        // nil if nobody is logged in
+	Viewer    *models.Viewer // nil if nobody is logged in
+	Login     string         // address to log in at and come back; empty if nobody can log in
 	Demo      string         // address of Fedora in a box; empty outside demos
 	Notice    string         // what operators want everybody to know; may be empty
 	LastEvent int64          // id of the newest live message before the page was read; 0 if there is none
 	Source    string         // address of the program's source; may be empty
 	JSON      string         // address of the same page as JSON; empty if it has no such form
 	Atom      string         // address of the same list as a feed; empty if it has no such form
-}
-
-// Viewer is who is logged in.
-type Viewer struct {
-	Login string
-	Name  string
 }
 
 type frameKey struct{}

@@ -190,10 +190,43 @@ type ErrorPage struct {
 	RequestID string // under which our log has it
 	Near      []Link // what was perhaps meant
 	RetryIn   time.Duration
+	Login     string // address to log in at, if that would help; may be empty
 }
 
 // Link is an address of ours and what it is called.
 type Link struct{ Text, URL string }
+
+// AllowFilter is what the allowlist is narrowed to.
+type AllowFilter struct {
+	Query  string            // q: part of the path
+	State  models.AllowState // state
+	Before string
+	After  string
+}
+
+func (f AllowFilter) pairs() []string {
+	return []string{"q", f.Query, "state", string(f.State), "before", f.Before, "after", f.After}
+}
+
+// AllowlistPage is who may use the service. Operators see it.
+type AllowlistPage struct {
+	Filter  AllowFilter
+	Problem string     // mistake in what was sent, in words for people
+	Entry   AllowEntry // what was sent, if there is a mistake in it
+	models.AllowList
+}
+
+// AllowEntry is what the form of the allowlist has.
+type AllowEntry struct {
+	Path    string
+	Project bool // the last word of the path is the name of a project
+	Reason  string
+}
+
+// AuditPage is who did what. Operators see it.
+type AuditPage struct {
+	models.AuditList
+}
 
 // HelpPage explains words, icons, the search language and comment commands.
 type HelpPage struct {

@@ -447,7 +447,7 @@ func TestRunLogs(t *testing.T) {
 func TestFrame(t *testing.T) {
 	t.Parallel()
 	ctx := sampleContext(func(f *Frame) {
-		f.Theme, f.Absolute, f.Demo, f.Viewer = "dark", true, "http://127.0.0.1:8081/", &Viewer{Login: "ahlberg"}
+		f.Theme, f.Absolute, f.Demo, f.Viewer = "dark", true, "http://127.0.0.1:8081/", &models.Viewer{Login: "ahlberg", Operator: true}
 		f.Zone = time.FixedZone("UTC+2", 7200)
 		f.Notice = "Koji is away until noon"
 		f.JSON, f.Atom = "/queue.json", "/queue.atom"

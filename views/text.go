@@ -448,6 +448,23 @@ func withQuery(path string, pairs ...string) string {
 	return path + "?" + q.Encode()
 }
 
+// LoginURL leads through the login to a page of ours.
+func LoginURL(back string) string { return withQuery("/login", "back", back) }
+
+// LogoutURL takes the form that ends a session.
+func LogoutURL() string { return "/logout" }
+
+// LogoutEverywhereURL takes the form that ends all sessions of the viewer.
+func LogoutEverywhereURL() string { return "/logout/everywhere" }
+
+// AllowlistURL is who may use the service.
+func AllowlistURL(f AllowFilter) string { return withQuery("/admin/allowlist", f.pairs()...) }
+
+// AuditURL is who did what.
+func AuditURL(before, after string) string {
+	return withQuery("/admin/audit", "before", before, "after", after)
+}
+
 // HomeURL is the front page.
 func HomeURL() string { return "/" }
 

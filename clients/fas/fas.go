@@ -194,3 +194,6 @@ func (c *Client) watched(ctx context.Context, operation string) (context.Context
 func wrong(doing, format string, args ...any) error {
 	return &Error{Doing: doing, Err: fmt.Errorf(format, args...)}
 }
+
+// Name is the provider's address, as it was configured.
+func (c *Client) Name() string { return c.Issuer }

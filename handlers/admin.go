@@ -1,0 +1,131 @@
+package handlers
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"millrace/clients/httpx"
+	"millrace/models"
+	"millrace/models/store"
+	"millrace/views"
+)
+
+func (s *Server) listAllowances(w http.ResponseWriter, r *http.Request) error {
+	if err := s.may(r, models.AllowlistRight, models.About{}); err != nil {
+		return err
+	}
+	return s.showAllowlist(w, r, views.AllowlistPage{}, http.StatusOK)
+}
+
+// showAllowlist adds the entries that the query asks for.
+func (s *Server) showAllowlist(w http.ResponseWriter, r *http.Request, page views.AllowlistPage, status int) error {
+	q := r.URL.Query()
+	page.Filter = views.AllowFilter{Query: clipParam(q, "q"), State: allowStateParam(q), Before: clipParam(q, "before"), After: clipParam(q, "after")}
+	list, err := s.Store.Allowlist(r.Context(), page.Filter.State, page.Filter.Query, listPage(r))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if visitOf(r).json {
+		return s.writeJSON(w, r, listOf(s, w, r, each(list.Rows, apiAllowance), list.Cursors))
+	}
+	page.AllowList = *list
+	return s.render(w, r, status, views.Allowlist(page))
+}
+
+func allowStateParam(q url.Values) models.AllowState {
+	switch state := models.AllowState(q.Get("state")); state {
+	case models.AllowedState, models.DeniedState, models.PendingState:
+		return state
+	}
+	return ""
+}
+
+// changeAllowance takes the forms of the allowlist.
+func (s *Server) changeAllowance(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
+	if err := r.ParseForm(); err != nil {
+		return &refusal{status: http.StatusBadRequest, detail: "The form cannot be read."}
+	}
+	form := r.PostForm
+	entry := views.AllowEntry{
+		Path: strings.TrimSpace(form.Get("path")), Project: form.Get("kind") == "project", Reason: httpx.Clean(form.Get("reason"), 500),
+	}
+	do := form.Get("do")
+	if do != "allow" && do != "deny" && do != "remove" {
+		return &refusal{status: http.StatusBadRequest, detail: "The form does not say what to do."}
+	}
+	if err := s.may(r, models.AllowlistRight, models.About{}); err != nil {
+		return s.noteRefusal(r, err, "allowlist."+do, clip(strings.ToValidUTF8(entry.Path, "\uFFFD"), 200))
+	}
+	a, err := models.ParseAllowance(entry.Path, entry.Project, s.Flat)
+	if err == nil {
+		a.State, a.Reason = models.AllowedState, entry.Reason
+		if do == "deny" {
+			a.State = models.DeniedState
+		}
+		err = s.applyAllowance(r, a, do == "remove")
+	}
+	if problem := mistake(err); problem != "" {
+		return s.showAllowlist(w, r, views.AllowlistPage{Problem: problem, Entry: entry}, http.StatusUnprocessableEntity)
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	redirect(w, views.AllowlistURL(views.AllowFilter{}), http.StatusSeeOther)
+	return nil
+}
+
+func (s *Server) applyAllowance(r *http.Request, a *models.Allowance, remove bool) error {
+	viewer, ctx := viewerOf(r), r.Context()
+	a.Actor = viewer.Login
+	action := map[models.AllowState]string{models.AllowedState: "allowlist.allow", models.DeniedState: "allowlist.deny"}[a.State]
+	return s.Store.InTx(ctx, func(tx *store.Tx) error {
+		if remove {
+			action = "allowlist.remove"
+			if err := tx.RemoveAllowance(ctx, a); err != nil {
+				return err
+			}
+		} else if err := tx.SetAllowance(ctx, a); err != nil {
+			return err
+		}
+		return tx.Audit(ctx, &models.AuditEntry{
+			Actor: viewer.Login, UserID: viewer.ID, Via: models.ViaButton, Action: action, Object: a.Path(), Detail: a.Facts(), Result: models.AuditDone,
+		})
+	})
+}
+
+// noteRefusal notes that somebody tried what they may not, and returns the
+// refusal. Of those who are not logged in there would be no end.
+func (s *Server) noteRefusal(r *http.Request, refused error, action, object string) error {
+	viewer := viewerOf(r)
+	if viewer == nil {
+		return refused
+	}
+	err := s.Store.InTx(r.Context(), func(tx *store.Tx) error {
+		return tx.Audit(r.Context(), &models.AuditEntry{
+			Actor: viewer.Login, UserID: viewer.ID, Via: models.ViaButton, Action: action, Object: object, Result: models.AuditRefused,
+		})
+	})
+	if err != nil {
+		return err
+	}
+	return refused
+}
+
+func (s *Server) listAudit(w http.ResponseWriter, r *http.Request) error {
+	if err := s.may(r, models.AuditRight, models.About{}); err != nil {
+		return err
+	}
+	list, err := s.Store.AuditLog(r.Context(), listPage(r))
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if visitOf(r).json {
+		return s.writeJSON(w, r, listOf(s, w, r, each(list.Rows, apiAuditEntry), list.Cursors))
+	}
+	return s.render(w, r, http.StatusOK, views.Audit(views.AuditPage{AuditList: *list}))
+}
