@@ -1,5 +1,5 @@
 // Package box is "Fedora in a box": a forge with repositories, Copr, Testing
-// Farm, Bodhi and the message bus, all in one process and at one address, with
+// Farm, Bodhi, accounts and the message bus, all in one process and at one address, with
 // pages of buttons that make things happen upstream, and with stories about
 // what must come of them.
 //
@@ -24,6 +24,7 @@ import (
 
 	"millrace/clients/bodhi/bodhifake"
 	"millrace/clients/copr/coprfake"
+	"millrace/clients/fas/fasfake"
 	"millrace/clients/git"
 	"millrace/clients/github/githubfake"
 	"millrace/clients/testingfarm/testingfarmfake"
@@ -47,6 +48,8 @@ type Box struct {
 	Copr  *coprfake.Fake
 	Farm  *testingfarmfake.Server
 	Bodhi *bodhifake.Server
+	// Accounts says who people are.
+	Accounts *fasfake.Fake
 
 	options Options
 	access  Access
@@ -167,7 +170,11 @@ func (b *Box) startServices(ctx context.Context) error {
 		return err
 	}
 	b.Bodhi = bodhifake.New()
-	return nil
+	b.Accounts, err = fasfake.New(fasfake.Config{
+		Dir: b.path("accounts"), Issuer: b.access.Issuer, ClientID: b.access.ClientID, ClientSecret: b.access.ClientSecret,
+		RedirectURIs: b.comeBack(), LoginPage: b.loginPage, People: people, Log: b.log,
+	})
+	return err
 }
 
 // builder chooses how Copr builds, and how much at once.
@@ -260,6 +267,7 @@ func (b *Box) SetService(address string) {
 		hook = address + GitHubHook
 	}
 	b.Forge.SetWebhook(hook, b.access.WebhookSecret)
+	b.Accounts.SetRedirectURIs(b.comeBack()...)
 	b.bus.wake()
 }
 
@@ -292,6 +300,8 @@ func (b *Box) serve(w http.ResponseWriter, r *http.Request) {
 		http.StripPrefix("/copr", b.Copr).ServeHTTP(w, r)
 	case within(p, "/testing-farm/v0.1"), within(p, "/testing-farm/artifacts"):
 		b.serveFarm(w, r)
+	case b.Accounts.Serves(r):
+		b.Accounts.ServeHTTP(w, r)
 	case within(p, "/bodhi/releases"):
 		http.StripPrefix("/bodhi", b.Bodhi).ServeHTTP(w, r)
 	default:
@@ -334,5 +344,6 @@ func (b *Box) listen() (net.Listener, error) {
 func (b *Box) setURL(url string) {
 	a := &b.access
 	a.URL, a.GitHubAPI = url, url+"/api/v3/"
+	a.Issuer = url + "/accounts/openidc/"
 	a.CoprURL, a.TestingFarmURL, a.BodhiURL = url+"/copr", url+"/testing-farm/v0.1", url+"/bodhi"
 }

@@ -90,6 +90,10 @@ type Access struct {
 	BodhiURL string
 	BusToken string // messages come to the service's BusHook, with this as bearer token
 
+	Issuer                 string // of the accounts, with a slash at its end
+	ClientID, ClientSecret string // of the service there
+	OperatorGroup          string // whose members operate the service
+
 	// UserToken speaks for a person, User, at the forge's API.
 	User, UserToken string
 }
@@ -99,4 +103,5 @@ const (
 	GitHubHook      = "/hooks/github"
 	TestingFarmHook = "/hooks/testing-farm" // for the service to name in its requests
 	BusHook         = "/hooks/bus"
+	LoginCallback   = "/login/callback" // where the accounts send people back to
 )

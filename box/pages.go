@@ -58,6 +58,9 @@ func (b *Box) routes() http.Handler {
 	own.HandleFunc("GET /copr/coprs/build/{id}/{$}", b.page(b.showBuild))
 	own.HandleFunc("GET /testing-farm/{$}", b.page(b.showFarm))
 	own.HandleFunc("GET /bodhi/{$}", b.page(b.showBodhi))
+	own.HandleFunc("GET /accounts/{$}", b.page(b.showAccounts))
+	own.HandleFunc("GET /accounts/login", b.showLogin)
+	own.HandleFunc("POST /accounts/login", b.do(b.actLogin))
 	own.HandleFunc("/", b.nothing)
 
 	forge := http.NewServeMux()
@@ -79,7 +82,7 @@ func (b *Box) routes() http.Handler {
 
 	pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-		if slices.Contains([]string{"", "-", "static", "copr", "testing-farm", "bodhi"}, first) {
+		if slices.Contains([]string{"", "-", "static", "copr", "testing-farm", "bodhi", "accounts"}, first) {
 			own.ServeHTTP(w, r)
 			return
 		}
@@ -92,11 +95,16 @@ func (b *Box) nothing(w http.ResponseWriter, r *http.Request) {
 	b.refuse(w, r, fmt.Errorf("%s: %w", r.URL.Path, githubfake.ErrNotFound))
 }
 
+// policy lets forms lead to the sources forms, and nothing come from elsewhere.
+func policy(forms string) string {
+	return "default-src 'self'; base-uri 'none'; form-action " + forms + "; frame-ancestors 'none'; object-src 'none'"
+}
+
 // secured forbids what pages do not need.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'")
+		h.Set("Content-Security-Policy", policy("'self'"))
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")

@@ -23,7 +23,7 @@ type state struct {
 }
 
 type secrets struct {
-	Webhook, Copr, Farm, FarmWebhook, Bus string
+	Webhook, Copr, Farm, FarmWebhook, Bus, Accounts string
 }
 
 // open takes possession of the directory and reads what is in it, or makes it.
@@ -42,7 +42,7 @@ func (b *Box) open() error {
 	text, err := os.ReadFile(b.path("box.json"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		b.state.Secrets = secrets{rand.Text(), rand.Text(), rand.Text(), rand.Text(), rand.Text()}
+		b.state.Secrets = secrets{Webhook: rand.Text(), Copr: rand.Text(), Farm: rand.Text(), FarmWebhook: rand.Text(), Bus: rand.Text()}
 	case err != nil:
 		return err
 	default:
@@ -58,10 +58,14 @@ func (b *Box) open() error {
 		return err
 	}
 	s := &b.state.Secrets
+	if s.Accounts == "" { // a box made before there were accounts has none
+		s.Accounts = rand.Text()
+	}
 	b.access = Access{
 		AppID: appID, AppSlug: appSlug, AppKey: key, WebhookSecret: s.Webhook,
 		CoprLogin: coprOwner + "-login", CoprToken: s.Copr, CoprOwner: coprOwner,
 		TestingFarmToken: s.Farm, TestingFarmWebhookToken: s.FarmWebhook, BusToken: s.Bus,
+		ClientID: clientID, ClientSecret: s.Accounts, OperatorGroup: operatorGroup,
 		User: visitor, UserToken: "box",
 	}
 	return b.save()
