@@ -212,6 +212,8 @@ func (d *demo) settings(base string, a box.Access) *settings {
 	s.TestingFarm.URL, s.TestingFarm.Token, s.TestingFarm.WebhookToken = a.TestingFarmURL, a.TestingFarmToken, a.TestingFarmWebhookToken
 	s.Bodhi.URL = a.BodhiURL
 	s.Bus.Tokens = []string{a.BusToken}
+	s.Login.Issuer, s.Login.ClientID, s.Login.ClientSecret = a.Issuer, a.ClientID, a.ClientSecret
+	s.Login.OperatorGroups = []string{a.OperatorGroup}
 	w := &s.Workers
 	w.Lease, w.Sweep, w.Doubt = 10*time.Second, 250*time.Millisecond, time.Second
 	w.Poll1, w.PollMax, w.Retry, w.RetryMax, w.Tries = 3*time.Second, 15*time.Second, 2*time.Second, 30*time.Second, 30

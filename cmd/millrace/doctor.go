@@ -76,6 +76,7 @@ func (v *service) checkups() []checkup {
 		{"testing_farm", v.checkFarm},
 		{"bodhi", v.checkBodhi},
 		{"bus", v.checkBus},
+		{"login", v.checkLogin},
 	}
 }
 

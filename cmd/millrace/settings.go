@@ -51,8 +51,13 @@ type settings struct {
 		InternalProjects                               []string
 	}
 	Bodhi struct{ URL string }
-	Git   struct{ Name, Email string }
-	Bus   struct {
+	Login struct {
+		Issuer, ClientID, ClientSecret string
+		OperatorGroups                 []string
+		Session, Idle                  time.Duration
+	}
+	Git struct{ Name, Email string }
+	Bus struct {
 		URL, CA, Certificate, Key, Queue string
 		Topics                           []string
 		Tokens                           []string
@@ -119,6 +124,13 @@ func (s *settings) all() []setting {
 
 		{key: "bodhi.url", doc: "address of Bodhi, for the list of releases", value: &s.Bodhi.URL},
 
+		{key: "login.issuer", doc: "address of the account system (OpenID Connect); empty: nobody can log in", value: &s.Login.Issuer},
+		{key: "login.client_id", doc: "id that the account system gave us", value: &s.Login.ClientID},
+		{key: "login.client_secret", doc: "secret that goes with it; @FILE reads it from a file", value: &s.Login.ClientSecret, secret: true},
+		{key: "login.operator_groups", doc: "groups whose members operate this service", value: &s.Login.OperatorGroups},
+		{key: "login.session", doc: "time after which everybody has to log in again", value: &s.Login.Session},
+		{key: "login.idle", doc: "time after which who does nothing has to log in again", value: &s.Login.Idle},
+
 		{key: "bus.url", doc: "amqps:// address of the message bus; empty: not connected, runs are polled", value: &s.Bus.URL},
 		{key: "bus.ca", doc: "file with the broker's certificate authority", value: &s.Bus.CA},
 		{key: "bus.certificate", doc: "file with our client certificate", value: &s.Bus.Certificate},
@@ -161,6 +173,7 @@ func defaults() *settings {
 	s.Git.Name, s.Git.Email = "Millrace", "millrace@localhost"
 	s.TestingFarm.URL, s.TestingFarm.Ranch = "https://api.dev.testing-farm.io/v0.1", "public"
 	s.Bodhi.URL = "https://bodhi.fedoraproject.org"
+	s.Login.Session, s.Login.Idle = 7*24*time.Hour, 24*time.Hour
 	s.Bus.Topics = []string{"org.fedoraproject.prod.copr.build.start", "org.fedoraproject.prod.copr.build.end"}
 	w := &s.Workers
 	w.Intake, w.Work, w.Poll, w.Report, w.Logs = 16, 64, 16, 8, 4
@@ -350,7 +363,7 @@ func (s *settings) check() []error {
 	s.Base = strings.TrimSuffix(s.Base, "/")
 	web("base_url", s.Base)
 	for key, value := range map[string]string{
-		"copr.url": s.Copr.URL, "testing_farm.url": s.TestingFarm.URL, "bodhi.url": s.Bodhi.URL, "github.api_url": s.GitHub.APIURL,
+		"copr.url": s.Copr.URL, "testing_farm.url": s.TestingFarm.URL, "bodhi.url": s.Bodhi.URL, "github.api_url": s.GitHub.APIURL, "login.issuer": s.Login.Issuer,
 	} {
 		if value != "" {
 			web(key, value)
@@ -368,13 +381,17 @@ func (s *settings) check() []error {
 	if s.GitHub.AppID != 0 && s.GitHub.PrivateKey == "" {
 		complain("github.private_key: the App with the id %d needs one", s.GitHub.AppID)
 	}
-	if file, ok := strings.CutPrefix(s.GitHub.PrivateKey, "@"); ok {
-		key, err := os.ReadFile(file)
-		if err != nil {
-			complain("github.private_key: %v", err)
+	for key, value := range map[string]*string{"github.private_key": &s.GitHub.PrivateKey, "login.client_secret": &s.Login.ClientSecret} {
+		if file, ok := strings.CutPrefix(*value, "@"); ok {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				complain("%s: %v", key, err)
+			}
+			*value = string(text)
 		}
-		s.GitHub.PrivateKey = string(key)
 	}
+	s.Login.ClientSecret = strings.TrimSpace(s.Login.ClientSecret)
+	problems = append(problems, s.checkLogin()...)
 	for key, value := range map[string]time.Duration{
 		"workers.lease": s.Workers.Lease, "workers.sweep": s.Workers.Sweep, "workers.first_poll": s.Workers.Poll1,
 		"workers.longest_poll": s.Workers.PollMax, "workers.first_retry": s.Workers.Retry, "workers.longest_retry": s.Workers.RetryMax,
