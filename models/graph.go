@@ -292,29 +292,44 @@ func (g *Graph) derive(now time.Time) {
 // Superseded). Groups that an outside service works on, or that a worker is
 // just handing over, are left to be canceled there.
 func (g *Graph) Stop(end State, reason string, now time.Time) error {
+	return g.StopRuns(func(*Run) bool { return true }, end, reason, now)
+}
+
+// StopRuns is Stop of the runs that are meant. A service is told to stop only
+// when nothing of a submission is wanted any more; of one that goes on for
+// others, what it says about a stopped run is ignored.
+func (g *Graph) StopRuns(meant func(*Run) bool, end State, reason string, now time.Time) error {
 	for _, id := range slices.Sorted(maps.Keys(g.Groups)) {
 		group := g.Groups[id]
-		unfinished := slices.ContainsFunc(group.Members, func(r *Run) bool { return !r.State.Finished() })
-		if !unfinished {
-			continue
-		}
-		switch group.Phase {
-		case PhaseSubmitted, PhaseWorking:
-			group.Phase, group.Polls, group.PollAt = PhaseCanceling, 0, now
-		case PhaseCanceling:
-		default:
-			group.Phase, group.PollAt = PhaseSettled, time.Time{}
-		}
-		group.Worker, group.LeaseUntil, group.NotBefore = "", time.Time{}, time.Time{}
-		group.Epoch++ // whoever holds it has lost it
-		g.TouchGroup(group, now)
+		wanted := slices.ContainsFunc(group.Members, func(r *Run) bool { return !r.State.Finished() && !meant(r) })
+		stopped := false
 		for _, run := range group.Members {
+			if run.State.Finished() || !meant(run) {
+				continue
+			}
 			if err := g.SetRun(run, end, reason, now); err != nil {
 				return err
 			}
+			stopped = true
+		}
+		if stopped && !wanted {
+			g.stopGroup(group, now)
 		}
 	}
 	return nil
+}
+
+func (g *Graph) stopGroup(group *RunGroup, now time.Time) {
+	switch group.Phase {
+	case PhaseSubmitted, PhaseWorking:
+		group.Phase, group.Polls, group.PollAt = PhaseCanceling, 0, now
+	case PhaseCanceling:
+	default:
+		group.Phase, group.PollAt = PhaseSettled, time.Time{}
+	}
+	group.Worker, group.LeaseUntil, group.NotBefore = "", time.Time{}, time.Time{}
+	group.Epoch++ // whoever holds it has lost it
+	g.TouchGroup(group, now)
 }
 
 // Run returns the run with that id, or nil.

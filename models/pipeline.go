@@ -95,6 +95,7 @@ type Pipeline struct {
 	RunsDone       int     // how many of them are finished
 	RunsBad        int     // how many of them failed or could not be found out
 	SupersededBy   int64   `bun:",nullzero"` // newer pipeline of the same reference
+	RequestKey     string  `bun:",nullzero"` // of the request that made this attempt; repeats of it make no other
 	CreatedAt      time.Time
 	StartedAt      time.Time `bun:",nullzero"`
 	FinishedAt     time.Time `bun:",nullzero"`

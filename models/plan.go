@@ -22,6 +22,59 @@ type Facts struct {
 	Releases      Releases            // what aliases stand for
 	Labels        []string            // of the pull request, as they are now
 	CoprChroots   map[string][]string // by "owner/project": what custom Copr projects have enabled
+	Asked         *Asked              // nil: nobody asked, it happened by itself
+}
+
+// Asked is what a command in a comment on a pull request asks to plan. Jobs with
+// manual_trigger then start too.
+type Asked struct {
+	Command *Command
+	Have    map[JobRef]int64 // jobs that are part of a pipeline already, which is run again instead
+}
+
+// JobRef tells the jobs of a config apart: a job's position and a package.
+type JobRef struct {
+	Index   int
+	Package string
+}
+
+// Wants reports whether a view is what the command is about, and not something
+// that comes along with it.
+func (a *Asked) Wants(view *JobView) bool {
+	c := a.Command
+	if (c.Package != "" && view.Package != c.Package) || a.Have[JobRef{view.Index, view.Package}] != 0 {
+		return false
+	}
+	switch c.Name {
+	case BuildCommand:
+		return view.Type == JobCoprBuild
+	case TestCommandName:
+		return view.Type == JobTests && c.MatchesTest(view)
+	}
+	return false
+}
+
+// obstacle says why a view is not planned by a command, or nothing. Builds come
+// along with the tests that need them, and tests with the builds that they
+// follow.
+func (a *Asked) obstacle(view *JobView) string {
+	if a.Wants(view) {
+		return ""
+	}
+	have := a.Have[JobRef{view.Index, view.Package}]
+	switch c := a.Command; {
+	case c.Package != "" && view.Package != c.Package:
+		return fmt.Sprintf("Only the package %s was asked for.", c.Package)
+	case c.Name == TestCommandName && view.Type == JobCoprBuild:
+		return ""
+	case have != 0:
+		return fmt.Sprintf("It is part of pipeline %d, and runs again there.", have)
+	case c.Name == TestCommandName:
+		return "Other tests were asked for."
+	case view.ManualTrigger:
+		return "It has manual_trigger, and was not asked for."
+	}
+	return ""
 }
 
 // Planned is a pipeline as it will be created, before rows have ids.
@@ -58,6 +111,9 @@ func TriggerOf(kind EventKind) (Trigger, bool) {
 func Plan(event *Event, config *PackageConfig, facts Facts) ([]Planned, []Decision) {
 	p := &planner{event: event, facts: facts, decisions: make([]Decision, len(config.Jobs))}
 	p.trigger, _ = TriggerOf(event.Kind)
+	if facts.Asked != nil {
+		p.trigger = TriggerPullRequest
+	}
 	for i := range config.Jobs {
 		p.decide(i, &config.Jobs[i])
 	}
@@ -109,11 +165,15 @@ func (p *planner) obstacle(view *JobView) string {
 			return fmt.Sprintf("A %s job does nothing for %s.", view.Type, triggerWords[view.Trigger])
 		}
 		return fmt.Sprintf("Jobs of type %s are not carried out by this service.", view.Type)
+	case p.facts.Asked != nil:
+		if reason := p.facts.Asked.obstacle(view); reason != "" {
+			return reason
+		}
 	case view.ManualTrigger:
 		return "It has manual_trigger, so it starts only when somebody asks for it."
 	}
 	branch := p.event.Commit.TargetRef
-	if p.event.Kind != PullRequestEvent {
+	if p.trigger != TriggerPullRequest {
 		branch = p.event.Commit.Ref
 	}
 	matches, err := view.BranchMatches(branch, p.facts.DefaultBranch)
@@ -124,7 +184,7 @@ func (p *planner) obstacle(view *JobView) string {
 		return fmt.Sprintf("Branch %s does not match its pattern %q.", branch, *view.Branch)
 	case !matches:
 		return fmt.Sprintf("It is for the default branch %s; this is branch %s.", p.facts.DefaultBranch, branch)
-	case p.event.Kind == PullRequestEvent && !view.LabelsAllow(p.facts.Labels):
+	case p.trigger == TriggerPullRequest && !view.LabelsAllow(p.facts.Labels):
 		return labelObstacle(view.Require.Label, p.facts.Labels)
 	}
 	return ""
@@ -180,8 +240,21 @@ func (p *planner) plan(name string) (Planned, bool) {
 	if len(b.pipeline.Steps) == 0 {
 		return Planned{}, false
 	}
+	if asked := p.facts.Asked; asked != nil && asked.Command.Name == TestCommandName && !b.hasTests() {
+		p.drop(name, "No tests that were asked for need it.")
+		return Planned{}, false
+	}
 	b.countRuns()
 	return Planned{b.pipeline, b.groups, b.needs}, true
+}
+
+// drop takes back what was decided for a package.
+func (p *planner) drop(name, reason string) {
+	for i := range p.decisions {
+		if d := &p.decisions[i]; d.Package == name && d.Planned {
+			d.Planned, d.Reason, d.Targets = false, reason, nil
+		}
+	}
 }
 
 // builder puts the steps of one pipeline together.
@@ -237,7 +310,7 @@ func (b *builder) addBuild(view *JobView, d *Decision) {
 		return
 	}
 	source := b.source(view)
-	position := b.addStep(CoprBuildStep, view, targets, oneGroup)
+	position := b.addStep(CoprBuildStep, view, targets)
 	b.needs = append(b.needs, PlannedNeed{Step: position, Needs: source})
 	b.builds = append(b.builds, builtStep{position, view, names(targets)})
 	d.Targets = names(targets)
@@ -272,7 +345,7 @@ func (b *builder) source(view *JobView) int {
 	hash := view.SRPMHash()
 	position, ok := b.sources[hash]
 	if !ok {
-		position = b.addStep(SRPMStep, view, []*Target{{Name: "source"}}, oneGroup)
+		position = b.addStep(SRPMStep, view, []*Target{{Name: "source"}})
 		b.sources[hash] = position
 	}
 	return position
@@ -290,7 +363,7 @@ func (b *builder) addTests(view *JobView, d *Decision) {
 			d.Reason = fmt.Sprintf("Its targets (%s) stand for no distribution.", strings.Join(view.Targets.Names(), ", "))
 			return
 		}
-		b.addStep(TestsStep, view, targets, eachItsOwn)
+		b.addStep(TestsStep, view, targets)
 		d.Targets = names(targets)
 	case len(b.builds) == 0:
 		d.Reason = b.noBuild(view)
@@ -355,7 +428,7 @@ func (b *builder) addTestsOfBuilds(view *JobView, d *Decision) {
 		if len(targets) == 0 {
 			continue
 		}
-		position := b.addStep(TestsStep, view, targets, eachItsOwn)
+		position := b.addStep(TestsStep, view, targets)
 		b.needs = append(b.needs, PlannedNeed{Step: position, Needs: build.position, PerTarget: true})
 		d.Targets = append(d.Targets, names(targets)...)
 	}
@@ -371,15 +444,29 @@ func boolRank(first bool) int {
 	return 1
 }
 
-// grouping says which targets of a step go to the service in one request.
-type grouping bool
+// together reports whether the targets of a step of that kind go to the service
+// in one request. Tests are asked for one by one.
+func together(kind StepKind) bool { return kind != TestsStep }
 
-const (
-	oneGroup   grouping = false
-	eachItsOwn grouping = true
-)
+// join puts the run of a step's target into the submission that it is part of,
+// which may be a new one. groups are those of the step so far.
+func join(groups []*RunGroup, p *Pipeline, step *Step, target *Target, now time.Time) []*RunGroup {
+	if len(groups) == 0 || !together(step.Kind) {
+		groups = append(groups, &RunGroup{
+			Kind: step.Kind, Phase: PhasePlanned, Key: submissionKey(p, step, target, now), CreatedAt: now, UpdatedAt: now,
+		})
+	}
+	group := groups[len(groups)-1]
+	group.Members = append(group.Members, target.Run)
+	return groups
+}
 
-func (b *builder) addStep(kind StepKind, view *JobView, targets []*Target, grouping grouping) int {
+func (b *builder) addStep(kind StepKind, view *JobView, targets []*Target) int {
+	if asked := b.facts.Asked; asked != nil && kind == TestsStep && len(asked.Command.Env) > 0 {
+		with := *view
+		with.Env = overlay(view.Env, asked.Command.Env)
+		view = &with
+	}
 	position := len(b.pipeline.Steps)
 	step := &Step{
 		Position: position, Kind: kind, Name: b.stepName(kind, view), State: Waiting,
@@ -394,20 +481,14 @@ func (b *builder) addStep(kind StepKind, view *JobView, targets []*Target, group
 	}
 	b.targets += len(targets)
 	b.pipeline.Steps = append(b.pipeline.Steps, step)
-	var group *RunGroup
+	var groups []*RunGroup
 	for i, target := range targets {
 		target.Position = i
 		target.Check = CheckName(view, kind, b.event.Commit, target.Name)
 		target.Run = &Run{Kind: kind, Target: target.Name, State: Waiting, CreatedAt: b.facts.Now}
-		if group == nil || grouping == eachItsOwn {
-			group = &RunGroup{
-				Kind: kind, Phase: PhasePlanned, Key: b.key(step, target, grouping),
-				CreatedAt: b.facts.Now, UpdatedAt: b.facts.Now,
-			}
-			b.groups = append(b.groups, group)
-		}
-		group.Members = append(group.Members, target.Run)
+		groups = join(groups, b.pipeline, step, target, b.facts.Now)
 	}
+	b.groups = append(b.groups, groups...)
 	return position
 }
 
@@ -428,29 +509,31 @@ func (b *builder) stepName(kind StepKind, view *JobView) string {
 	return name
 }
 
-// key identifies a submission for ever, among those of other deployments too:
-// what it is made of never comes together twice. It consists of letters and
-// digits, so that every service can carry it.
-func (b *builder) key(step *Step, target *Target, grouping grouping) string {
-	parts := []string{
-		fmt.Sprint(b.event.ID, b.pipeline.Attempt, b.event.Commit.SHA, b.facts.Now.UnixNano()), b.pipeline.Package, step.Name,
-	}
-	if grouping == eachItsOwn {
+// submissionKey identifies a submission for ever, among those of other
+// deployments too: what it is made of never comes together twice. It consists of
+// letters and digits, so that every service can carry it.
+func submissionKey(p *Pipeline, step *Step, target *Target, now time.Time) string {
+	parts := []string{fmt.Sprint(p.EventID, p.Attempt, p.SHA, now.UnixNano()), p.Package, step.Name}
+	if !together(step.Kind) {
 		parts = append(parts, target.Name)
 	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return "mr" + hex.EncodeToString(sum[:16])
 }
 
+// hasTests reports whether builds have been planned for something.
+func (b *builder) hasTests() bool {
+	return slices.ContainsFunc(b.pipeline.Steps, func(s *Step) bool { return s.Kind == TestsStep })
+}
+
 func (b *builder) countRuns() {
 	var states []State
 	for _, s := range b.pipeline.Steps {
-		b.pipeline.Runs += len(s.Targets)
 		for _, t := range s.Targets {
 			states = append(states, t.Run.State)
 		}
 	}
-	b.pipeline.State = Combine(states)
+	b.pipeline.count(states)
 }
 
 func names(targets []*Target) []string {

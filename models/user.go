@@ -41,6 +41,8 @@ type AuditVia string
 const (
 	ViaButton  AuditVia = "button" // of a page
 	ViaCommand AuditVia = "command line"
+	ViaCheck   AuditVia = "check"   // a button of a check at the forge
+	ViaComment AuditVia = "comment" // a command in a comment
 )
 
 // AuditResult is what came of an action.

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/uptrace/bun"
@@ -127,8 +129,14 @@ func updateAll[T any](ctx context.Context, db bun.IDB, rows []*T, columns ...str
 
 // CreatePipeline writes a planned pipeline with its steps, needs, targets, runs
 // and groups, and fills in their ids. The plan's needs name steps by position.
+// Targets that are marked as reused share a run that is there already. If the
+// plan has that attempt already the error is a *models.ConflictError.
 func (tx *Tx) CreatePipeline(ctx context.Context, p *models.Pipeline, groups []*models.RunGroup, needs []models.PlannedNeed) (*models.Graph, error) {
-	if _, err := tx.db.NewInsert().Model(p).Exec(ctx); err != nil {
+	_, err := tx.db.NewInsert().Model(p).On("CONFLICT (event_id, package, attempt) DO NOTHING").Exec(ctx)
+	if errors.Is(err, sql.ErrNoRows) || (err == nil && p.ID == 0) {
+		return nil, tx.conflict(ctx, p)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("creating a pipeline: %w", err)
 	}
 	for _, s := range p.Steps {
@@ -153,24 +161,36 @@ func (tx *Tx) CreatePipeline(ctx context.Context, p *models.Pipeline, groups []*
 	return models.NewGraph(p, groups), nil
 }
 
+// conflict says which pipeline has the place that p was meant for.
+func (tx *Tx) conflict(ctx context.Context, p *models.Pipeline) error {
+	winner := new(models.Pipeline)
+	err := tx.db.NewSelect().Model(winner).Column("id", "attempt").
+		Where("event_id = ?", p.EventID).Where("package = ?", p.Package).Where("attempt = ?", p.Attempt).Scan(ctx)
+	if err != nil {
+		return fmt.Errorf("finding attempt %d of event %d: %w", p.Attempt, p.EventID, notFound(err))
+	}
+	return &models.ConflictError{Pipeline: winner.ID, Attempt: winner.Attempt}
+}
+
 func (tx *Tx) createRuns(ctx context.Context, p *models.Pipeline, groups []*models.RunGroup) error {
 	stepOf := make(map[*models.Run]*models.Step)
 	var targets []*models.Target
 	for _, s := range p.Steps {
 		for _, t := range s.Targets {
 			t.StepID = s.ID
-			stepOf[t.Run] = s
+			if !t.Reused {
+				stepOf[t.Run] = s
+			}
 			targets = append(targets, t)
 		}
 	}
 	for _, g := range groups {
 		g.PipelineID, g.ProjectID, g.StepID = p.ID, p.ProjectID, stepOf[g.Members[0]].ID
 	}
-	if len(groups) == 0 {
-		return nil
-	}
-	if _, err := tx.db.NewInsert().Model(&groups).Exec(ctx); err != nil {
-		return fmt.Errorf("creating the groups of pipeline %d: %w", p.ID, err)
+	if len(groups) > 0 {
+		if _, err := tx.db.NewInsert().Model(&groups).Exec(ctx); err != nil {
+			return fmt.Errorf("creating the groups of pipeline %d: %w", p.ID, err)
+		}
 	}
 	var runs []*models.Run
 	for _, g := range groups {
@@ -179,11 +199,16 @@ func (tx *Tx) createRuns(ctx context.Context, p *models.Pipeline, groups []*mode
 			runs = append(runs, r)
 		}
 	}
-	if _, err := tx.db.NewInsert().Model(&runs).Exec(ctx); err != nil {
-		return fmt.Errorf("creating the runs of pipeline %d: %w", p.ID, err)
+	if len(runs) > 0 {
+		if _, err := tx.db.NewInsert().Model(&runs).Exec(ctx); err != nil {
+			return fmt.Errorf("creating the runs of pipeline %d: %w", p.ID, err)
+		}
 	}
 	for _, t := range targets {
 		t.RunID = t.Run.ID
+	}
+	if len(targets) == 0 {
+		return nil
 	}
 	if _, err := tx.db.NewInsert().Model(&targets).Exec(ctx); err != nil {
 		return fmt.Errorf("creating the targets of pipeline %d: %w", p.ID, err)

@@ -13,7 +13,7 @@ import (
 
 // Want stores what a forge is to be told about a commit and returns the reports
 // that differ from what was wanted before. A pipeline of an older event does not
-// take a check back from a newer one's.
+// take a check back from a newer one's, nor does an earlier attempt.
 func (tx *Tx) Want(ctx context.Context, wanted []*models.Report) ([]*models.Report, error) {
 	if len(wanted) == 0 {
 		return nil, nil
@@ -41,7 +41,7 @@ func (tx *Tx) Want(ctx context.Context, wanted []*models.Report) ([]*models.Repo
 			w.Revision = 1
 			created = append(created, w)
 			byName[w.Name] = w
-		case old.PipelineID > w.PipelineID && w.PipelineID != 0, same(old, w):
+		case older(w, old), same(old, w):
 		default:
 			old.PipelineID, old.RunID, old.EventID = w.PipelineID, w.RunID, w.EventID
 			old.Wanted, old.Title, old.Body, old.URL, old.UpdatedAt = w.Wanted, w.Title, w.Body, w.URL, w.UpdatedAt
@@ -61,6 +61,14 @@ func (tx *Tx) Want(ctx context.Context, wanted []*models.Report) ([]*models.Repo
 		return nil, fmt.Errorf("updating reports on commit %d: %w", wanted[0].CommitID, err)
 	}
 	return append(created, changed...), nil
+}
+
+// older reports whether a is of an earlier event than b, or of an earlier attempt.
+func older(a, b *models.Report) bool {
+	if a.EventID != b.EventID {
+		return a.EventID < b.EventID
+	}
+	return a.PipelineID != 0 && a.PipelineID < b.PipelineID
 }
 
 // same reports whether a forge that knows a need not be told b: its text matters

@@ -197,7 +197,7 @@ func dropIndexes(ctx context.Context, w writer) ([]string, error) {
 		return nil, fmt.Errorf("reading the indexes: %w", err)
 	}
 	for _, d := range definitions {
-		name, _, _ := strings.Cut(strings.TrimPrefix(d, "CREATE INDEX "), " ")
+		name, _, _ := strings.Cut(strings.TrimPrefix(strings.Replace(d, "CREATE UNIQUE ", "CREATE ", 1), "CREATE INDEX "), " ")
 		if err := w.exec(ctx, "DROP INDEX "+name); err != nil {
 			return nil, fmt.Errorf("dropping index %s: %w", name, err)
 		}
