@@ -375,8 +375,9 @@ func TestRealManners(t *testing.T) {
 
 // TestAnotherProvider logs in with the example of a library, as it is: what we
 // wrote is not for our own fake alone.
+//
+// It is not parallel: the example changes variables of its library.
 func TestAnotherProvider(t *testing.T) {
-	t.Parallel()
 	var example http.Handler
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { example.ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)

@@ -54,9 +54,18 @@ func (f *Fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pass lets the library answer.
+// pass lets the library answer. It knows its pages by other names; to give it
+// ours would change them for all providers of the process.
 func (f *Fake) pass(w http.ResponseWriter, r *http.Request) {
-	http.StripPrefix(f.path, f.op).ServeHTTP(w, r)
+	u := *r.URL
+	u.RawPath = ""
+	u.Path = map[string]string{
+		"/Authorization": f.op.AuthorizationEndpoint().Relative(), "/Authorization/callback": f.op.AuthorizationEndpoint().Relative() + "/callback",
+		"/Token": f.op.TokenEndpoint().Relative(), "/UserInfo": f.op.UserinfoEndpoint().Relative(), "/Jwks": f.op.KeysEndpoint().Relative(),
+	}[strings.TrimPrefix(r.URL.Path, f.path)]
+	inside := *r
+	inside.URL = &u
+	f.op.ServeHTTP(w, &inside)
 }
 
 // description is what the account system says of itself. The slip among the
