@@ -473,3 +473,13 @@ func (c *Copr) cancel(ctx context.Context, group *models.RunGroup, externalID st
 	}
 	return err
 }
+
+// Gone is part of keeper: projects that need not be preserved are deleted in
+// time.
+func (c *Copr) Gone(_ context.Context, view *models.JobView, run *models.Run, now time.Time) (string, error) {
+	ours := run.Data.CoprOwner == c.Owner && !view.PreserveProject
+	if age := time.Duration(c.KeepDays) * 24 * time.Hour; ours && age > 0 && !run.FinishedAt.IsZero() && now.Sub(run.FinishedAt) > age {
+		return fmt.Sprintf("was deleted in Copr, which keeps it for %d days", c.KeepDays), nil
+	}
+	return "", nil
+}

@@ -110,10 +110,10 @@ func hosts(w *Work, source *models.Target) bool {
 }
 
 // hostOf is the first build step that needs a source RPM and has a chroot that
-// Copr has.
+// this attempt builds and Copr has.
 func hostOf(p *models.Pipeline, source *models.Step) *models.Step {
 	for _, step := range buildsOf(p, source) {
-		if slices.ContainsFunc(step.Targets, func(t *models.Target) bool { return !t.Run.Data.Unsupported }) {
+		if slices.ContainsFunc(step.Targets, func(t *models.Target) bool { return !t.Reused && !t.Run.Data.Unsupported }) {
 			return step
 		}
 	}

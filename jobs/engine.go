@@ -43,6 +43,7 @@ type Timing struct {
 	Poll     time.Duration // before the first poll; later ones wait longer and longer
 	PollMax  time.Duration // between two polls at most
 	GiveUp   time.Duration // after which a submitted group that never ends is an error
+	Collect  time.Duration // for which clicks on checks are collected, to become one attempt
 }
 
 // DefaultTiming suits Fedora's services.
@@ -50,6 +51,7 @@ var DefaultTiming = Timing{
 	Lease: 30 * time.Second, Sweep: time.Second,
 	Retry: 30 * time.Second, RetryMax: 30 * time.Minute, Tries: 8, Doubt: 5 * time.Second,
 	Poll: 30 * time.Second, PollMax: 10 * time.Minute, GiveUp: 7 * 24 * time.Hour,
+	Collect: 3 * time.Second,
 }
 
 // Watcher hears what the engine does, for metrics. Its functions may be nil.

@@ -76,6 +76,7 @@ func submitted(w *Work, id string) Outcome {
 var testTiming = Timing{
 	Lease: 2 * time.Second, Sweep: 20 * time.Millisecond, Retry: 10 * time.Millisecond, RetryMax: 50 * time.Millisecond,
 	Tries: 3, Poll: 20 * time.Millisecond, PollMax: 100 * time.Millisecond, GiveUp: time.Hour,
+	Collect: 300 * time.Millisecond,
 }
 
 // newRunner makes a runner whose kinds are one service each, not yet started.

@@ -27,6 +27,9 @@ type Forge interface {
 	// SetComment writes a comment on a pull request, or rewrites it if it has an
 	// id, and returns the id.
 	SetComment(ctx context.Context, p *models.Project, number int, id, text string) (string, error)
+	// React puts a sign on a comment on a pull request: eyes, confused. Doing it
+	// twice leaves one.
+	React(ctx context.Context, p *models.Project, comment int64, sign string) error
 }
 
 // Repository is what a forge knows about a project.

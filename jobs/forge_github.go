@@ -148,7 +148,19 @@ func checkRun(r *models.Report) github.CheckRun {
 	if run.Summary == "" {
 		run.Summary = r.Title
 	}
+	switch r.Wanted {
+	case models.CheckFailure, models.CheckError, models.CheckCanceled:
+		if r.PipelineID != 0 {
+			run.Actions = rerunButtons
+		}
+	}
 	return run
+}
+
+// rerunButtons are on checks that did not pass.
+var rerunButtons = []github.Action{
+	{Label: "Rerun failed", Description: "All that failed, and what follows it", Identifier: rerunFailedAction},
+	{Label: "Rerun all", Description: "The whole pipeline, from the source", Identifier: rerunAllAction},
 }
 
 // statusWords are the four states of a commit status.
@@ -189,7 +201,7 @@ func (f GitHub) SetComment(ctx context.Context, p *models.Project, number int, i
 		return id, err
 	}
 	for _, c := range slices.Backward(comments) {
-		if !isOurs(c) {
+		if !isOurs(c.Author, c.Body) {
 			continue
 		}
 		if sameText(c.Body, text) {
@@ -204,10 +216,15 @@ func (f GitHub) SetComment(ctx context.Context, p *models.Project, number int, i
 	return strconv.FormatInt(c.ID, 10), nil
 }
 
+// React is part of Forge.
+func (f GitHub) React(ctx context.Context, p *models.Project, comment int64, sign string) error {
+	return f.Client.React(ctx, repoOf(p), comment, sign)
+}
+
 // isOurs reports whether an App, and so not just anybody, wrote a comment with
 // our mark.
-func isOurs(c github.Comment) bool {
-	return strings.HasSuffix(c.Author, "[bot]") && strings.HasSuffix(strings.TrimSpace(c.Body), strings.TrimSpace(commentMark))
+func isOurs(author, text string) bool {
+	return strings.HasSuffix(author, "[bot]") && strings.HasSuffix(strings.TrimSpace(text), strings.TrimSpace(commentMark))
 }
 
 // sameText compares texts that forges may store with other line ends.

@@ -76,6 +76,10 @@ func (r *Runner) understand(ctx context.Context, d *models.Delivery) error {
 		return r.handlePullRequest(ctx, e, m)
 	case models.CoprBuildEvent, models.TestResultEvent:
 		return r.handleAnswer(ctx, e, m)
+	case models.CheckRerunEvent:
+		return r.handleCheckRerun(ctx, e, m)
+	case models.CommentEvent:
+		return r.handleComment(ctx, e, m)
 	}
 	return r.conclude(ctx, e, models.EventNothing, "Nothing handles events of this kind yet.")
 }

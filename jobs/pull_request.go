@@ -40,14 +40,23 @@ func (r *Runner) handlePullRequest(ctx context.Context, e *models.Event, m *mode
 	}
 	planned, decisions := models.Plan(e, config, facts)
 	e.Decisions = decisions
-	entries, err := r.Store.Allowances(ctx, e.Project)
+	reason, err := r.notAllowed(ctx, e.Project)
 	if err != nil {
 		return err
 	}
-	if reason := models.Refusal(e.Project, entries); reason != "" && !r.AllowAll {
+	if reason != "" {
 		return r.refuse(ctx, e, planned, reason)
 	}
 	return r.create(ctx, e, planned)
+}
+
+// notAllowed says why a project may not use the service, or nothing.
+func (r *Runner) notAllowed(ctx context.Context, p *models.Project) (string, error) {
+	entries, err := r.Store.Allowances(ctx, p)
+	if err != nil || r.AllowAll {
+		return "", err
+	}
+	return models.Refusal(p, entries), nil
 }
 
 // remember stores the commit that an event is about, and what the forge says of
@@ -133,16 +142,8 @@ func (r *Runner) create(ctx context.Context, e *models.Event, planned []models.P
 			return err
 		}
 		for _, p := range planned {
-			g, err := tx.CreatePipeline(ctx, p.Pipeline, p.Groups, p.Needs)
+			g, err := r.createOne(ctx, tx, e, p)
 			if err != nil {
-				return err
-			}
-			for i := range e.Decisions {
-				if d := &e.Decisions[i]; d.Planned && d.Package == g.Package {
-					d.PipelineID = g.ID
-				}
-			}
-			if err := r.advance(ctx, tx, g); err != nil {
 				return err
 			}
 			if err := r.supersede(ctx, tx, g); err != nil {
@@ -157,6 +158,20 @@ func (r *Runner) create(ctx context.Context, e *models.Event, planned []models.P
 		}
 		return r.decided(ctx, tx, e, models.EventPlanned, "")
 	})
+}
+
+// createOne writes a planned pipeline of an event, and starts it.
+func (r *Runner) createOne(ctx context.Context, tx *store.Tx, e *models.Event, p models.Planned) (*models.Graph, error) {
+	g, err := tx.CreatePipeline(ctx, p.Pipeline, p.Groups, p.Needs)
+	if err != nil {
+		return nil, err
+	}
+	for i := range e.Decisions {
+		if d := &e.Decisions[i]; d.Planned && d.Package == g.Package {
+			d.PipelineID = g.ID
+		}
+	}
+	return g, r.advance(ctx, tx, g)
 }
 
 // unplanned are the checks that say why what somebody may wait for does not

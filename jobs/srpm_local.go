@@ -323,3 +323,18 @@ func (l *logWriter) Close() error {
 	l.flush(true)
 	return l.err
 }
+
+// Gone is part of keeper.
+func (k *SRPMHere) Gone(_ context.Context, _ *models.JobView, run *models.Run, _ time.Time) (string, error) {
+	if run.Data.SRPMPath == "" {
+		return "", nil
+	}
+	_, err := os.Stat(filepath.Join(k.DataDir, run.Data.SRPMPath))
+	if errors.Is(err, os.ErrNotExist) {
+		return "was deleted here", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("looking for a source RPM: %w", err)
+	}
+	return "", nil
+}

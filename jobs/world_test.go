@@ -70,7 +70,7 @@ func newWorld(t *testing.T, s *store.Store) *world {
 	releases := httptest.NewServer(w.bodhi)
 	t.Cleanup(releases.Close)
 	w.Bodhi = &bodhi.Client{BaseURL: releases.URL}
-	w.Deployment, w.Worker = "prod", "test"
+	w.Deployment, w.Worker, w.Prefix = "prod", "test", "/packit"
 	return w
 }
 

@@ -380,6 +380,11 @@ func checkClosure(t *rapid.T, p *Pipeline, request RerunRequest, facts RerunFact
 			case list == "awaited" && (target.Run.State.Finished() || request.Restart):
 				t.Fatalf("%s of %s is %s, and awaited", target.Name, s.Name, target.Run.State)
 			}
+			for _, n := range p.neededBy(s, target) {
+				if list == "awaited" && in[n] == "run" && facts.Gone[n.RunID] == "" {
+					t.Fatalf("%s of %s is awaited, though %s that it needs is made anew", target.Name, s.Name, n.Name)
+				}
+			}
 		}
 	}
 }
