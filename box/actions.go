@@ -157,6 +157,27 @@ func (b *Box) actRerequest(_ context.Context, repo string, _ int, r *http.Reques
 	return b.Forge.Rerequest(repo, id, visitor)
 }
 
+func (b *Box) actRerequestAll(_ context.Context, repo string, number int, _ *http.Request) error {
+	p, err := b.Forge.Pull(repo, number)
+	if err != nil {
+		return err
+	}
+	return b.Forge.RerequestAll(repo, p.HeadSHA, visitor)
+}
+
+// actRequest clicks on a button that the service put on a check.
+func (b *Box) actRequest(_ context.Context, repo string, _ int, r *http.Request) error {
+	id, err := strconv.ParseInt(r.PostForm.Get("check"), 10, 64)
+	if err != nil {
+		return cannot("There is no such check run.")
+	}
+	action := r.PostForm.Get("action")
+	if action == "" || len(action) > 20 {
+		return cannot("The check has no such button.")
+	}
+	return b.Forge.RequestAction(repo, id, action, visitor)
+}
+
 func (b *Box) actTrouble(_ context.Context, r *http.Request) (string, error) {
 	while := time.Duration(0)
 	if r.PostForm.Get("end") != "" {

@@ -74,7 +74,8 @@ func (b *Box) routes() http.Handler {
 	forge.HandleFunc("POST /{owner}/{repo}/open", b.do(b.actOpen))
 	forge.HandleFunc("POST /{owner}/{repo}/pulls", b.do(b.actOpenFrom))
 	for name, act := range map[string]func(context.Context, string, int, *http.Request) error{
-		"push": b.actPush, "close": b.actClose, "reopen": b.actReopen, "merge": b.actMerge, "comment": b.actComment, "rerequest": b.actRerequest,
+		"push": b.actPush, "close": b.actClose, "reopen": b.actReopen, "merge": b.actMerge, "comment": b.actComment,
+		"rerequest": b.actRerequest, "rerequest-all": b.actRerequestAll, "request": b.actRequest,
 	} {
 		forge.HandleFunc("POST /{owner}/{repo}/pull/{number}/"+name, b.do(b.onPull(act)))
 	}
@@ -426,13 +427,20 @@ func (b *Box) showCommit(ctx context.Context, r *http.Request) (templ.Component,
 
 // check is a check run or a status, as a pull request shows it.
 type check struct {
-	ID    int64 // of a check run, which can be asked for again
-	Name  string
-	State string // ours, for icon and colour
-	Word  string
-	Title string
-	URL   string
-	Since time.Time
+	ID      int64 // of a check run, which can be asked for again
+	Name    string
+	State   string // ours, for icon and colour
+	Word    string
+	Title   string
+	URL     string
+	Since   time.Time
+	Done    bool                // a check run that has ended
+	Actions []githubfake.Action // its buttons
+}
+
+// anyRun reports whether any of the checks can be asked for again.
+func anyRun(checks []check) bool {
+	return slices.ContainsFunc(checks, func(c check) bool { return c.Done })
 }
 
 // checks are the newest of each name, by name.
@@ -444,7 +452,7 @@ func (b *Box) checks(repo, sha string) []check {
 	for _, c := range b.Forge.CheckRuns(repo, sha) {
 		word := or(c.Conclusion, c.Status)
 		byName[c.Name] = check{ID: c.ID, Name: c.Name, State: checkState(word), Word: strings.ReplaceAll(word, "_", " "), Title: c.Title, URL: c.DetailsURL,
-			Since: c.Started}
+			Since: c.Started, Done: c.Status == "completed", Actions: c.Actions}
 	}
 	all := make([]check, 0, len(byName))
 	for _, c := range byName {

@@ -109,6 +109,16 @@ type RunPage struct {
 	Log             LogSlice
 }
 
+// reusedFrom says which attempt made the run.
+func (p RunPage) reusedFrom() string {
+	for _, a := range p.Attempts {
+		if a.PipelineID == p.run().PipelineID {
+			return "reused from attempt " + number(a.Attempt)
+		}
+	}
+	return "reused from an earlier attempt"
+}
+
 // LogSlice is a part of a log.
 type LogSlice struct {
 	Lines    []LogLine // at most 500, in their order
@@ -360,6 +370,16 @@ func stepSummary(s *models.Step) string {
 		text = number(bad) + " failed, " + text
 	}
 	return text
+}
+
+// reusedFrom says which of the attempts made the run that a target shares.
+func reusedFrom(t *models.Target, attempts []*models.Pipeline) string {
+	for _, a := range attempts {
+		if a.ID == t.Run.PipelineID {
+			return "reused from attempt " + number(a.Attempt)
+		}
+	}
+	return "reused from an earlier attempt"
 }
 
 // oneTarget is the summary of a step that has no other.
