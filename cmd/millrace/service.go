@@ -101,6 +101,7 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 			Timing: jobs.Timing{
 				Lease: s.Workers.Lease, Sweep: s.Workers.Sweep, Retry: s.Workers.Retry, RetryMax: s.Workers.RetryMax,
 				Tries: s.Workers.Tries, Poll: s.Workers.Poll1, PollMax: s.Workers.PollMax, GiveUp: jobs.DefaultTiming.GiveUp, Doubt: s.Workers.Doubt,
+				Collect: jobs.DefaultTiming.Collect,
 			},
 		},
 		Forges:     map[string]jobs.Forge{s.GitHub.Host: jobs.GitHub{Client: v.github()}},
