@@ -21,6 +21,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"allow", "let projects use the service, or deny it", allowCommand},
+		{"bench", "measure the service, or make the history to measure it with", benchCommand},
 		{"config", "check a package config, expand aliases", configCommand},
 		{"demo", "start everything on this machine, Fedora in a box beside it", demoCommand},
 		{"doctor", "look at everything the service needs, say what is wrong", doctorCommand},
