@@ -144,7 +144,7 @@ func (p *process) server(v *service, metrics *handlers.Metrics) *handlers.Server
 		Secrets: handlers.Secrets{
 			GitHub: s.GitHub.WebhookSecrets, TestingFarm: list(s.TestingFarm.WebhookToken), Bus: s.Bus.Tokens,
 		},
-		Checks: map[string]func(context.Context) error{"queue": v.queueAnswers}, Prefix: s.Prefix, KeepRaw: s.Retention.Deliveries,
+		Checks: map[string]func(context.Context) error{"queue": v.queueAnswers}, KeepRaw: s.Retention.Deliveries,
 	}
 	server.Live = server.NewHub()
 	return server
