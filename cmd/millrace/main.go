@@ -32,6 +32,7 @@ func commands() []command {
 		{"serve", "run the service", serveCommand},
 		{"settings", "list and check all settings", settingsCommand},
 		{"spec", "change the version or the changelog of a spec file", specCommand},
+		{"version", "print the version", versionCommand},
 	}
 }
 
@@ -44,6 +45,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		usage(stdout)
 		return 0
 	}
+	if args[0] == "--version" {
+		args = []string{"version"}
+	}
 	for _, c := range commands() {
 		if c.name == args[0] {
 			return c.run(args[1:], stdout, stderr)
@@ -51,6 +55,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "millrace: there is no command %q; `millrace help` lists them\n", args[0])
 	return 2
+}
+
+func versionCommand(args []string, stdout, stderr io.Writer) int {
+	if len(args) > 0 {
+		fmt.Fprintln(stderr, "millrace version: it takes no arguments; it prints the version of this program")
+		return 2
+	}
+	fmt.Fprintf(stdout, "millrace %s\n", version)
+	return 0
 }
 
 func usage(w io.Writer) {
