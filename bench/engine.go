@@ -52,7 +52,7 @@ func engine(ctx context.Context, b *bench) error {
 		}
 		rates[0] = append(rates[0], rate)
 		for i, w := range workers {
-			if rate, err = w.settle(ctx, b.pick(600, 250)); err != nil {
+			if rate, err = w.settle(ctx, b.pick(400, 200)); err != nil {
 				return err
 			}
 			rates[1+i] = append(rates[1+i], rate)
