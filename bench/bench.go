@@ -174,7 +174,7 @@ func open(ctx context.Context, address string) (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.Migrate(ctx); err == nil {
+	if _, err = s.Migrate(ctx); err == nil {
 		err = jobs.Migrate(ctx, s)
 	}
 	if err != nil {
