@@ -3,6 +3,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -58,9 +59,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 func versionCommand(args []string, stdout, stderr io.Writer) int {
-	if len(args) > 0 {
-		fmt.Fprintln(stderr, "millrace version: it takes no arguments; it prints the version of this program")
-		return 2
+	flags := flag.NewFlagSet("version", flag.ContinueOnError)
+	explain(flags, args, stdout, stderr, "Usage: millrace version\n\nPrints the version of this program.\n")
+	if code, done := parseOnly(flags, args, stderr); done {
+		return code
 	}
 	fmt.Fprintf(stdout, "millrace %s\n", version)
 	return 0
