@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"millrace/clients/fas"
+	"millrace/views/browsertest"
 )
 
 // visitors is a service that people of the box log in to.
@@ -125,18 +126,15 @@ func TestAccountPages(t *testing.T) {
 // TestLoginInABrowser: policies of the pages let a real browser all the way back.
 func TestLoginInABrowser(t *testing.T) {
 	t.Parallel()
-	ctx := tab(t)
+	page := browsertest.Open(t)
 	v := newVisitors(t)
-	err := chromedp.Run(ctx,
-		chromedp.Navigate(v.URL+"/login"),
+	page.Goto(v.URL + "/login")
+	page.Do(
 		chromedp.Click(`//a[text()="Olga Ferrante"]`, chromedp.BySearch),
 		chromedp.Click("#allow", chromedp.ByQuery),
 		chromedp.WaitVisible("#who", chromedp.ByQuery),
 	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := value(t, ctx, `document.querySelector("#who").textContent`); !strings.HasPrefix(got, "olga ") || !strings.Contains(got, operatorGroup) {
+	if got := page.Value(`document.querySelector("#who").textContent`); !strings.HasPrefix(got, "olga ") || !strings.Contains(got, operatorGroup) {
 		t.Errorf("came back as %q", got)
 	}
 }

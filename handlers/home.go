@@ -21,7 +21,7 @@ const (
 
 // doings finds the events that begin something, not the answers of services.
 var doings = func() *models.Query {
-	q, err := models.ParseQuery("kind:pull_request,comment,push,tag_push,release,check_rerun,installation,upstream_version", models.EventFields, time.Time{})
+	q, err := models.ParseQuery("kind:pull_request,comment,push,tag_push,release,check_rerun,upstream_version", models.EventFields, time.Time{})
 	if err != nil {
 		panic(err) // it is written above
 	}

@@ -171,6 +171,8 @@ func topicsOf(c models.Change) []string {
 		return []string{"pipeline" + object, "project:" + strconv.FormatInt(c.ProjectID, 10), "home", "queue"}
 	case models.EventTopic:
 		return []string{"event" + object, "project:" + strconv.FormatInt(c.ProjectID, 10), "home"}
+	case models.ReportsTopic:
+		return []string{"reports" + object, "queue"}
 	case models.LogTopic:
 		return []string{"log" + object}
 	}

@@ -117,7 +117,7 @@ func topicsParam(r *http.Request) ([]string, error) {
 	}
 	for _, t := range topics {
 		if !isTopic(t) {
-			return nil, &models.InputError{Field: "topics", Message: "there are home, queue, and pipeline, project, event and log with a number after a colon"}
+			return nil, &models.InputError{Field: "topics", Message: "there are home, queue, and pipeline, reports, project, event and log with a number after a colon"}
 		}
 	}
 	slices.Sort(topics)
@@ -129,7 +129,7 @@ func isTopic(name string) bool {
 	switch kind {
 	case "home", "queue":
 		return !hasObject
-	case "pipeline", "project", "event", "log":
+	case "pipeline", "reports", "project", "event", "log":
 		n, err := strconv.ParseInt(object, 10, 64)
 		return err == nil && n > 0 && strconv.FormatInt(n, 10) == object
 	}

@@ -131,25 +131,29 @@ func (s *Server) showPipeline(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, part(page))
 }
 
-// around fills in what is around a pipeline. Parts of the page do not show it.
+// around fills in what is around a pipeline. Parts of the page do not show it,
+// but for what the forge was told.
 func (s *Server) around(r *http.Request, page *views.PipelinePage) (err error) {
+	ctx, p := r.Context(), page.Pipeline
+	part := r.URL.Query().Get("fragment")
+	if part == "" || part == "facts" {
+		if page.Reports, page.ReportedAt, err = s.Store.SentReports(ctx, p.CommitID); err != nil {
+			return err
+		}
+	}
 	if isFragment(r) {
 		return nil
 	}
-	ctx, p := r.Context(), page.Pipeline
 	if page.Earlier, page.Later, err = s.Store.Neighbors(ctx, p); err != nil {
 		return err
 	}
-	if page.SameCommit, err = s.Store.SameCommit(ctx, p, 10); err != nil {
-		return err
-	}
-	page.Reports, page.ReportedAt, err = s.Store.SentReports(ctx, p.CommitID)
+	page.SameCommit, err = s.Store.SameCommit(ctx, p, 10)
 	return err
 }
 
 // pipelineTag names all that a pipeline's page shows besides the pipeline.
 func pipelineTag(page *views.PipelinePage) string {
-	tag := "pipeline " + decimal(page.Pipeline.ID) + " " + decimal(int64(page.Reports))
+	tag := "pipeline " + decimal(page.Pipeline.ID) + " " + decimal(int64(page.Reports)) + " " + decimal(page.ReportedAt.UnixMicro())
 	others := append(slices.Clone(page.Attempts), page.SameCommit...)
 	for _, p := range append(others, page.Earlier, page.Later) {
 		if p != nil {

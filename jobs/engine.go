@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/riverqueue/river"
+
 	"millrace/clients/httpx"
 	"millrace/models"
 	"millrace/models/store"
@@ -30,6 +32,8 @@ type Engine struct {
 	Watch  Watcher
 
 	LogLimit int // bytes of a log that are kept; 0: a default
+
+	arrivals arrivals
 }
 
 // Timing is how long things take at most, or wait.
@@ -116,6 +120,7 @@ func (e *Engine) advance(ctx context.Context, tx *store.Tx, g *models.Graph) err
 // enqueue gives groups their places in the queue and makes a job for each.
 func (e *Engine) enqueue(ctx context.Context, tx *store.Tx, g *models.Graph, queued []*models.RunGroup) error {
 	ranks := map[models.StepKind]int64{}
+	var wanted []river.JobArgs
 	for _, group := range queued {
 		rank, ok := ranks[group.Kind]
 		if !ok {
@@ -127,11 +132,9 @@ func (e *Engine) enqueue(ctx context.Context, tx *store.Tx, g *models.Graph, que
 		ranks[group.Kind] = rank + 1
 		group.Rank, group.HintedAt = rank, store.Now()
 		g.TouchGroup(group, store.Now())
-		if err := e.Queue.Add(ctx, tx, workArgs{group.Kind}); err != nil {
-			return err
-		}
+		wanted = append(wanted, workArgs{group.Kind})
 	}
-	return nil
+	return e.Queue.AddAll(ctx, tx, wanted)
 }
 
 // finishRuns has the logs of finished runs fetched, and other pipelines that

@@ -72,17 +72,29 @@ func migrate[T any](ctx context.Context, driver riverdriver.Driver[T]) error {
 
 // Add adds a job that the transaction calls for.
 func (q *Queue) Add(ctx context.Context, tx *store.Tx, args river.JobArgs) error {
+	return q.AddAll(ctx, tx, []river.JobArgs{args})
+}
+
+// AddAll adds jobs, in one statement however many there are.
+func (q *Queue) AddAll(ctx context.Context, tx *store.Tx, all []river.JobArgs) error {
+	if len(all) == 0 {
+		return nil
+	}
+	params := make([]river.InsertManyParams, len(all))
+	for i, args := range all {
+		params[i].Args = args
+	}
 	var err error
 	if q.sqlite != nil {
-		_, err = q.sqlite.InsertTx(ctx, tx.SQL, args, nil)
+		_, err = q.sqlite.InsertManyTx(ctx, tx.SQL, params)
 	} else {
 		err = onPgx(tx.Conn, func(t pgx.Tx) error {
-			_, err := q.postgres.InsertTx(ctx, t, args, nil)
+			_, err := q.postgres.InsertManyTx(ctx, t, params)
 			return err
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("adding a %s job: %w", args.Kind(), err)
+		return fmt.Errorf("adding %d jobs, the first to %s: %w", len(all), all[0].Kind(), err)
 	}
 	return nil
 }

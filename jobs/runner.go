@@ -25,19 +25,6 @@ type Runner struct {
 	Chroots func(ctx context.Context, owner, project string) ([]string, error)
 }
 
-// Accept stores a delivery with the job that will handle it, and reports false
-// if its source sent it before.
-func (e *Engine) Accept(ctx context.Context, d *models.Delivery) (fresh bool, err error) {
-	err = e.Store.InTx(ctx, func(tx *store.Tx) error {
-		fresh, err = tx.CreateDelivery(ctx, d)
-		if err != nil || !fresh {
-			return err
-		}
-		return e.Queue.Add(ctx, tx, handleDeliveryArgs{d.ID})
-	})
-	return fresh, err
-}
-
 const (
 	releasesSource = "bodhi"
 	releasesKey    = "releases"

@@ -198,7 +198,7 @@
 	// more if something changed meanwhile.
 	const running = new WeakMap();
 	function refresh(el) {
-		if (paused || !window.htmx) return;
+		if (paused || !window.htmx || !el.dataset.liveUrl) return; // it may have been live before
 		const state = running.get(el);
 		if (state) {
 			state.again = true;
@@ -437,7 +437,14 @@
 		setInterval(() => { if (!document.hidden) tick(); }, 1000);
 	}
 
-	window.addEventListener("pageshow", e => { if (e.persisted) resync(); });
+	// Browsers keep pages that were left, with their connections, and have six for
+	// each host: after as many pages nothing would load any more.
+	window.addEventListener("pagehide", disconnect);
+	window.addEventListener("pageshow", e => {
+		if (!e.persisted) return;
+		connect();
+		resync();
+	});
 	if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", start);
 	else start();
 })();

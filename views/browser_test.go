@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -16,10 +15,9 @@ import (
 
 	"millrace/models"
 	"millrace/static"
+	"millrace/views/browsertest"
 
 	"github.com/a-h/templ"
-	cdplog "github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
@@ -252,71 +250,11 @@ func (s *site) waitForRefusal() {
 	}
 }
 
-type tab struct {
-	*testing.T
-	ctx context.Context
-}
-
-// browse opens a browser, or skips the test where there is none. What the page
-// complains about fails the test.
-func browse(t *testing.T) *tab {
+// browse opens a tab. That a service which is away answers with 503 is part of
+// the stories here.
+func browse(t *testing.T) *browsertest.Tab {
 	t.Helper()
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if p, err := exec.LookPath(name); err == nil {
-			path = p
-			break
-		}
-	}
-	if path == "" || testing.Short() {
-		t.Skip("needs a Chromium, and time")
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	t.Cleanup(cancel)
-	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	chromedp.ListenTarget(ctx, func(event any) {
-		switch e := event.(type) {
-		case *cdplog.EventEntryAdded:
-			if e.Entry.Level == cdplog.LevelError && !strings.Contains(e.Entry.Text, "503") {
-				t.Errorf("the browser says: %s %s", e.Entry.Text, e.Entry.URL)
-			}
-		case *runtime.EventExceptionThrown:
-			t.Errorf("the script failed: %v", e.ExceptionDetails.Error())
-		}
-	})
-	tb := &tab{t, ctx}
-	tb.do(cdplog.Enable())
-	return tb
-}
-
-func (t *tab) do(actions ...chromedp.Action) {
-	t.Helper()
-	if err := chromedp.Run(t.ctx, actions...); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func (t *tab) value(js string) string {
-	t.Helper()
-	var v any
-	t.do(chromedp.Evaluate(js, &v))
-	return fmt.Sprint(v)
-}
-
-// until waits for an expression to say what is wanted.
-func (t *tab) until(js, want string) {
-	t.Helper()
-	got := ""
-	for end := time.Now().Add(8 * time.Second); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
-		if got = t.value(js); got == want {
-			return
-		}
-	}
-	t.Fatalf("%s stays %q, want %q", js, got, want)
+	return browsertest.Open(t, "503")
 }
 
 const liveState = `document.querySelector("#live-state").dataset.live`
@@ -326,14 +264,14 @@ const liveState = `document.querySelector("#live-state").dataset.live`
 func TestLivePage(t *testing.T) {
 	t.Parallel()
 	s, b := newSite(t), browse(t)
-	b.do(chromedp.Navigate(s.URL + "/pipelines/731"))
-	b.until(liveState, "on")
+	b.Do(chromedp.Navigate(s.URL + "/pipelines/731"))
+	b.Until(liveState, "on")
 	s.mu.Lock()
 	if n := len(s.open); n != 1 {
 		b.Errorf("%d streams are open, want 1", n)
 	}
 	s.mu.Unlock()
-	b.do(chromedp.Evaluate(`window.kept = document.querySelector(".line a"); kept.focus(); document.querySelector("details.menu").open = true; 0`, nil))
+	b.Do(chromedp.Evaluate(`window.kept = document.querySelector(".line a"); kept.focus(); document.querySelector("details.menu").open = true; 0`, nil))
 
 	passed := func(v int64) func() {
 		return func() {
@@ -344,11 +282,11 @@ func TestLivePage(t *testing.T) {
 		}
 	}
 	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":32}`, passed(32))
-	b.until(`document.title`, "Failed · ferryman PR 214 · Millrace")
-	b.until(`document.querySelector("link[rel=icon]").getAttribute("href")`, static.Favicon("failed"))
-	b.until(`document.querySelector("#step-tests\\:basic .st").textContent.trim()`, "Passed")
-	b.until(`document.querySelector("#say").textContent`, "Failed · ferryman PR 214 · Millrace")
-	if got := b.value(`[document.activeElement === kept, kept.isConnected, document.querySelector("details.menu").open].join()`); got != "true,true,true" {
+	b.Until(`document.title`, "Failed · ferryman PR 214 · Millrace")
+	b.Until(`document.querySelector("link[rel=icon]").getAttribute("href")`, static.Favicon("failed"))
+	b.Until(`document.querySelector("#step-tests\\:basic .st").textContent.trim()`, "Passed")
+	b.Until(`document.querySelector("#say").textContent`, "Failed · ferryman PR 214 · Millrace")
+	if got := b.Value(`[document.activeElement === kept, kept.isConnected, document.querySelector("details.menu").open].join()`); got != "true,true,true" {
 		b.Errorf("focus kept, element kept, menu open = %s", got)
 	}
 
@@ -371,15 +309,15 @@ func TestLivePage(t *testing.T) {
 
 	// The service restarts; what happened meanwhile is made up for.
 	s.cut()
-	b.until(liveState, "lost")
-	b.until(`document.querySelector("#live-state").textContent`, "Live updates off, connecting; as of")
+	b.Until(liveState, "lost")
+	b.Until(`document.querySelector("#live-state").textContent`, "Live updates off, connecting; as of")
 	s.waitForRefusal()
 	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":33}`, func() {
 		s.pipeline.Pipeline.Version, s.pipeline.Pipeline.State = 33, models.Passed
 		s.refuse = false
 	})
-	b.until(liveState, "on")
-	b.until(`document.title.split(" ")[0]`, "Passed")
+	b.Until(liveState, "on")
+	b.Until(`document.title.split(" ")[0]`, "Passed")
 	s.mu.Lock()
 	if got := s.resumed[len(s.resumed)-1]; got != "4" {
 		b.Errorf("the stream was continued after %q, want 4", got)
@@ -387,8 +325,8 @@ func TestLivePage(t *testing.T) {
 	s.mu.Unlock()
 
 	// Paused means paused, also for the next page; going live catches up.
-	b.do(chromedp.Evaluate(`document.querySelector("#live-switch").click()`, nil))
-	b.until(liveState, "paused")
+	b.Do(chromedp.Evaluate(`document.querySelector("#live-switch").click()`, nil))
+	b.Until(liveState, "paused")
 	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":34}`, func() {
 		s.pipeline.Pipeline.Version, s.pipeline.Pipeline.State = 34, models.Error
 	})
@@ -398,20 +336,20 @@ func TestLivePage(t *testing.T) {
 		b.Errorf("%d streams are open while paused", n)
 	}
 	s.mu.Unlock()
-	if got := b.value(`document.title.split(" ")[0]`); got != "Passed" {
+	if got := b.Value(`document.title.split(" ")[0]`); got != "Passed" {
 		b.Errorf("a paused page changed to %s", got)
 	}
-	b.do(chromedp.Reload())
-	b.until(liveState, "paused")
+	b.Do(chromedp.Reload())
+	b.Until(liveState, "paused")
 	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":35}`, func() {
 		s.pipeline.Pipeline.Version, s.pipeline.Pipeline.State = 35, models.Canceled
 	})
-	b.do(chromedp.Evaluate(`document.querySelector("#live-switch").click()`, nil))
-	b.until(`document.title.split(" ")[0]`, "Canceled")
+	b.Do(chromedp.Evaluate(`document.querySelector("#live-switch").click()`, nil))
+	b.Until(`document.title.split(" ")[0]`, "Canceled")
 
 	// Too much was missed: everything is fetched again.
 	s.change("resync", `{}`, func() { s.pipeline.Pipeline.State = models.Superseded })
-	b.until(`document.title.split(" ")[0]`, "Superseded")
+	b.Until(`document.title.split(" ")[0]`, "Superseded")
 }
 
 // A page that was opened while the service was away becomes live later, and
@@ -420,7 +358,7 @@ func TestLiveAfterAll(t *testing.T) {
 	t.Parallel()
 	s, b := newSite(t), browse(t)
 	s.refuse = true
-	b.do(chromedp.Navigate(s.URL + "/pipelines/731"))
+	b.Do(chromedp.Navigate(s.URL + "/pipelines/731"))
 	s.waitForRefusal()
 	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":32}`, func() {
 		s.pipeline.Pipeline.Version, s.pipeline.Pipeline.State = 32, models.Passed
@@ -428,20 +366,20 @@ func TestLiveAfterAll(t *testing.T) {
 	s.mu.Lock()
 	s.last, s.refuse = 1, false
 	s.mu.Unlock()
-	b.until(liveState, "on")
-	b.until(`document.title.split(" ")[0]`, "Passed")
+	b.Until(liveState, "on")
+	b.Until(`document.title.split(" ")[0]`, "Passed")
 }
 
 // Swaps leave open what the reader opened.
 func TestOpenDetailsStayOpen(t *testing.T) {
 	t.Parallel()
 	s, b := newSite(t), browse(t)
-	b.do(chromedp.Navigate(s.URL + ProjectURL(sampleProject())))
-	b.until(liveState, "on")
-	b.do(chromedp.Evaluate(`document.querySelector("details.ref").open = true; document.querySelector("details.ref li a").focus(); 0`, nil))
+	b.Do(chromedp.Navigate(s.URL + ProjectURL(sampleProject())))
+	b.Until(liveState, "on")
+	b.Do(chromedp.Evaluate(`document.querySelector("details.ref").open = true; document.querySelector("details.ref li a").focus(); 0`, nil))
 	s.change("changed", `{"topic":"project:7","object":"project"}`, func() { s.project.Pulls.Rows[0].Commit.Title = "A better title" })
-	b.until(`document.querySelector("details.ref .grow").textContent.includes("A better title")`, "true")
-	if got := b.value(`[document.querySelector("details.ref").open, document.activeElement.textContent.trim()].join()`); got != "true,Pipeline 731" {
+	b.Until(`document.querySelector("details.ref .grow").textContent.includes("A better title")`, "true")
+	if got := b.Value(`[document.querySelector("details.ref").open, document.activeElement.textContent.trim()].join()`); got != "true,Pipeline 731" {
 		b.Errorf("open, focus = %s", got)
 	}
 }
@@ -450,55 +388,55 @@ func TestLogInBrowser(t *testing.T) {
 	t.Parallel()
 	s, b := newSite(t), browse(t)
 	place := s.URL + TargetURL(731, "copr_build", "epel-9-x86_64")
-	b.do(chromedp.Navigate(place + "#L1430-L1432"))
-	b.until(liveState, "on")
-	b.until(`[...document.querySelectorAll(".picked")].map(l => l.id).join()`, "L1430,L1431,L1432")
-	b.until(`document.querySelector("#copy-lines").hidden`, "false")
+	b.Do(chromedp.Navigate(place + "#L1430-L1432"))
+	b.Until(liveState, "on")
+	b.Until(`[...document.querySelectorAll(".picked")].map(l => l.id).join()`, "L1430,L1431,L1432")
+	b.Until(`document.querySelector("#copy-lines").hidden`, "false")
 
 	s.change("changed", `{"topic":"log:101","object":"log"}`, func() {
 		s.run.Log.Lines = append(s.run.Log.Lines, LogLine{1465, "one more"}, LogLine{1466, "and another"})
 		s.run.Log.Total = 1466
 	})
-	b.until(`document.querySelector(".log ol").lastElementChild.textContent.trim().endsWith("and another")`, "true")
-	b.until(`document.querySelector("#run-log-count").textContent.trim().startsWith("The end of 1466 lines, growing")`, "true")
-	if got := b.value(`document.querySelectorAll(".log li").length`); got != "42" {
+	b.Until(`document.querySelector(".log ol").lastElementChild.textContent.trim().endsWith("and another")`, "true")
+	b.Until(`document.querySelector("#run-log-count").textContent.trim().startsWith("The end of 1466 lines, growing")`, "true")
+	if got := b.Value(`document.querySelectorAll(".log li").length`); got != "42" {
 		b.Errorf("%s lines, want 42", got)
 	}
 
 	// A line that is not here is looked for where it is, and only once.
-	b.do(chromedp.Navigate("about:blank"), chromedp.Navigate(place+"#L100"))
-	b.until(`location.search`, "?from=80")
+	b.Do(chromedp.Navigate("about:blank"), chromedp.Navigate(place+"#L100"))
+	b.Until(`location.search`, "?from=80")
 }
 
 func TestFilterAsYouType(t *testing.T) {
 	t.Parallel()
 	s, b := newSite(t), browse(t)
-	b.do(chromedp.Navigate(s.URL+"/projects"), chromedp.SendKeys("#project-query", "ferry", chromedp.ByQuery))
-	b.until(`document.querySelectorAll("#projects-list tbody tr").length`, "2")
-	b.until(`location.search`, "?q=ferry")
-	if got := b.value(`document.activeElement.id + " " + document.activeElement.value`); got != "project-query ferry" {
+	b.Do(chromedp.Navigate(s.URL+"/projects"), chromedp.SendKeys("#project-query", "ferry", chromedp.ByQuery))
+	b.Until(`document.querySelectorAll("#projects-list tbody tr").length`, "2")
+	b.Until(`location.search`, "?q=ferry")
+	if got := b.Value(`document.activeElement.id + " " + document.activeElement.value`); got != "project-query ferry" {
 		b.Errorf("the focus is at %q", got)
 	}
-	b.do(chromedp.Reload())
-	b.until(`document.querySelectorAll("#projects-list tbody tr").length`, "2")
+	b.Do(chromedp.Reload())
+	b.Until(`document.querySelectorAll("#projects-list tbody tr").length`, "2")
 }
 
 // The script that counts on says the same as the server.
 func TestTicking(t *testing.T) {
 	t.Parallel()
 	s, b := newSite(t), browse(t)
-	b.do(chromedp.Navigate(s.URL + "/times"))
-	b.until(`document.querySelector("[data-js][hidden]") === null`, "true")
+	b.Do(chromedp.Navigate(s.URL + "/times"))
+	b.Until(`document.querySelector("[data-js][hidden]") === null`, "true")
 	const texts = `[...root.querySelectorAll("time[data-abs], [data-since]")].map(t => t.textContent.trim()).join("\n")`
 	// what the script made of the page, and the page again as the server has it now
-	b.until(`((root) => `+texts+`)(document).length > 100`, "true")
-	b.do(chromedp.Evaluate(`window.from = ""; fetch(location.href).then(r => r.text()).then(h => {
+	b.Until(`((root) => `+texts+`)(document).length > 100`, "true")
+	b.Do(chromedp.Evaluate(`window.from = ""; fetch(location.href).then(r => r.text()).then(h => {
 		const root = new DOMParser().parseFromString(h, "text/html");
 		window.from = `+texts+`;
 	}); 0`, nil))
-	b.until(`window.from.length > 100`, "true")
-	first := strings.Split(b.value("window.from"), "\n")
-	got := strings.Split(b.value(`((root) => `+texts+`)(document)`), "\n")
+	b.Until(`window.from.length > 100`, "true")
+	first := strings.Split(b.Value("window.from"), "\n")
+	got := strings.Split(b.Value(`((root) => `+texts+`)(document)`), "\n")
 	for i := range first {
 		// seconds go on while we look, so only their shape is compared
 		seconds := strings.HasSuffix(first[i], " s")
@@ -515,12 +453,12 @@ func shape(s string) string { return digits.ReplaceAllString(s, "#") }
 func TestDisplayChoices(t *testing.T) {
 	t.Parallel()
 	s, b := newSite(t), browse(t)
-	b.do(chromedp.Navigate(s.URL + "/pipelines/731"))
-	b.until(liveState, "on")
-	b.do(chromedp.Evaluate(`document.querySelector("button[name=theme][value=dark]").click(); document.querySelector("button[name=times][value=absolute]").click(); 0`, nil))
-	b.until(`document.documentElement.dataset.theme + " " + document.documentElement.dataset.times`, "dark absolute")
-	b.until(`[/theme=dark/, /times=absolute/, /tz=/].every(c => c.test(document.cookie))`, "true")
-	b.until(`document.querySelector("#pipeline-facts time").textContent === document.querySelector("#pipeline-facts time").dataset.abs`, "true")
-	b.do(chromedp.KeyEvent("/"))
-	b.until(`document.activeElement.id`, "seek")
+	b.Do(chromedp.Navigate(s.URL + "/pipelines/731"))
+	b.Until(liveState, "on")
+	b.Do(chromedp.Evaluate(`document.querySelector("button[name=theme][value=dark]").click(); document.querySelector("button[name=times][value=absolute]").click(); 0`, nil))
+	b.Until(`document.documentElement.dataset.theme + " " + document.documentElement.dataset.times`, "dark absolute")
+	b.Until(`[/theme=dark/, /times=absolute/, /tz=/].every(c => c.test(document.cookie))`, "true")
+	b.Until(`document.querySelector("#pipeline-facts time").textContent === document.querySelector("#pipeline-facts time").dataset.abs`, "true")
+	b.Do(chromedp.KeyEvent("/"))
+	b.Until(`document.activeElement.id`, "seek")
 }

@@ -15,7 +15,7 @@ func helpPage() page {
 type searchWord struct{ Field, Means, Example string }
 
 var searchWords = []searchWord{
-	{"words", "match title and project", "wayland"},
+	{"words", "match the project", "fastfetch"},
 	{"project:", "forge/namespace/name or its end; * stands for anything", "project:rpms/python-*"},
 	{"status:", "state, several with commas", "status:failed,error"},
 	{"kind:", "pr, push, release, issue or upstream", "kind:pr"},

@@ -560,6 +560,9 @@ const QueueTopic = "queue"
 // PipelineTopic changes with everything on the page of a pipeline.
 func PipelineTopic(pipelineID int64) string { return "pipeline:" + id(pipelineID) }
 
+// ReportsTopic is the topic of what the forge is told about a pipeline.
+func ReportsTopic(pipelineID int64) string { return "reports:" + id(pipelineID) }
+
 // ProjectTopic changes when a pipeline of the project comes or ends.
 func ProjectTopic(projectID int64) string { return "project:" + id(projectID) }
 

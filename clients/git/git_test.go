@@ -352,8 +352,7 @@ func TestCommitAndPush(t *testing.T) {
 	if err := repo.Add(ctx, "-x"); err != nil {
 		t.Fatal(err)
 	}
-	sha, err := repo.Commit(ctx, "-m looks like an option\n", ann)
-	if err != nil {
+	if _, err := repo.Commit(ctx, "-m looks like an option\n", ann); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filepath.Join(repo.Dir(), "README")); err != nil {
@@ -362,7 +361,8 @@ func TestCommitAndPush(t *testing.T) {
 	if err := repo.Add(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if sha, err = repo.Commit(ctx, "Remove a file", ann); err != nil {
+	sha, err := repo.Commit(ctx, "Remove a file", ann)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if changes, err := repo.Changes(ctx, "HEAD^", "HEAD"); err != nil || !gocmp.Equal(changes, []Change{{"D", "README"}}) {

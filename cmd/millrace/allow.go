@@ -41,7 +41,7 @@ func allowCommand(args []string, stdout, stderr io.Writer) int {
 		return complain(stderr, "allow", err)
 	}
 	ctx := context.Background()
-	db, err := store.Open(ctx, s.Database)
+	db, err := store.OpenBeside(ctx, s.Database)
 	if err != nil {
 		return complain(stderr, "allow", err)
 	}

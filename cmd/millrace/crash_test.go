@@ -374,10 +374,7 @@ func (v *victim) judgeSubmissions() {
 // judgeChecks looks whether the forge was told the end of everything.
 func (v *victim) judgeChecks() {
 	for _, pull := range v.github.Pulls("mill/wheel") {
-		last := map[string]string{}
-		for _, c := range v.github.CheckRuns("mill/wheel", pull.HeadSHA) {
-			last[c.Name] = c.Conclusion
-		}
+		last := v.conclusions(pull.HeadSHA)
 		if len(last) != 5 {
 			v.t.Errorf("pull request %d has %d checks, want 5", pull.Number, len(last))
 		}
@@ -389,14 +386,24 @@ func (v *victim) judgeChecks() {
 	}
 }
 
+// conclusions are how the newest check runs of a commit ended, by name; empty if
+// they have not.
+func (v *victim) conclusions(sha string) map[string]string {
+	last := map[string]string{}
+	for _, c := range v.github.CheckRuns("mill/wheel", sha) {
+		last[c.Name] = c.Conclusion
+	}
+	return last
+}
+
 // awaitEnd waits until every check of every pull request is at its end.
 func (v *victim) awaitEnd(most time.Duration) {
 	v.t.Helper()
 	for deadline := time.Now().Add(most); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		done := 0
 		for _, pull := range v.github.Pulls("mill/wheel") {
-			for _, c := range v.github.CheckRuns("mill/wheel", pull.HeadSHA) {
-				if c.Status == "completed" {
+			for _, conclusion := range v.conclusions(pull.HeadSHA) {
+				if conclusion != "" {
 					done++
 				}
 			}

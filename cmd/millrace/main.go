@@ -3,6 +3,7 @@
 package main
 
 import (
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -21,6 +22,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		{"allow", "let projects use the service, or deny it", allowCommand},
+		{"bench", "measure the service, or make the history to measure it with", benchCommand},
 		{"config", "check a package config, expand aliases", configCommand},
 		{"demo", "start everything on this machine, Fedora in a box beside it", demoCommand},
 		{"doctor", "look at everything the service needs, say what is wrong", doctorCommand},
@@ -31,6 +33,7 @@ func commands() []command {
 		{"serve", "run the service", serveCommand},
 		{"settings", "list and check all settings", settingsCommand},
 		{"spec", "change the version or the changelog of a spec file", specCommand},
+		{"version", "print the version", versionCommand},
 	}
 }
 
@@ -43,6 +46,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		usage(stdout)
 		return 0
 	}
+	if args[0] == "--version" {
+		args = []string{"version"}
+	}
 	for _, c := range commands() {
 		if c.name == args[0] {
 			return c.run(args[1:], stdout, stderr)
@@ -50,6 +56,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintf(stderr, "millrace: there is no command %q; `millrace help` lists them\n", args[0])
 	return 2
+}
+
+func versionCommand(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("version", flag.ContinueOnError)
+	explain(flags, args, stdout, stderr, "Usage: millrace version\n\nPrints the version of this program.\n")
+	if code, done := parseOnly(flags, args, stderr); done {
+		return code
+	}
+	fmt.Fprintf(stdout, "millrace %s\n", version)
+	return 0
 }
 
 func usage(w io.Writer) {

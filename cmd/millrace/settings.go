@@ -343,7 +343,11 @@ func parseLimits(text string) (map[models.StepKind]int, error) {
 		if !ok || err != nil || n < 0 {
 			return nil, fmt.Errorf("%q is not a kind of step and a number, as srpm=4", item)
 		}
-		limits[models.StepKind(strings.TrimSpace(kind))] = n
+		step := models.StepKind(strings.TrimSpace(kind))
+		if !slices.Contains(models.StepKinds, step) {
+			return nil, fmt.Errorf("there is no kind of step %q", step)
+		}
+		limits[step] = n
 	}
 	return limits, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"millrace/models"
+	"millrace/models/store"
 )
 
 func noEnv(string) (string, bool) { return "", false }
@@ -160,6 +161,30 @@ func TestAllowlistCommand(t *testing.T) {
 		if code := run(strings.Fields(s.args), &out, &out); code != s.code || !strings.Contains(out.String(), s.want) {
 			t.Errorf("millrace %s: exit %d, want %d; printed\n%swant it to say %q", s.args, code, s.code, out.String(), s.want)
 		}
+	}
+}
+
+// TestAllowBesideTheService changes the allowlist while the service has the
+// database.
+func TestAllowBesideTheService(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "millrace.db")
+	t.Setenv("MILLRACE_DATABASE", file)
+	t.Setenv("MILLRACE_CONFIG", writeFile(t, "empty.toml", ""))
+	db, err := store.Open(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := migrateStore(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if code := run([]string{"allow", "github.com/packit"}, &out, &out); code != 0 {
+		t.Fatalf("exit %d: %s", code, out.String())
+	}
+	entries, err := db.AllAllowances(t.Context())
+	if err != nil || len(entries) != 1 {
+		t.Errorf("the service sees %v, %v", entries, err)
 	}
 }
 

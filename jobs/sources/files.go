@@ -60,11 +60,6 @@ func (t *tree) isFile(name string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-func (t *tree) isDir(name string) bool {
-	info, err := t.root.Stat(filepath.FromSlash(name))
-	return err == nil && info.IsDir()
-}
-
 const maxSources = 4 << 30
 
 var errTooMuch = errors.New("all sources together are larger than allowed")

@@ -216,31 +216,31 @@ func scalar(v *value, n *yaml.Node) error {
 	if tag == "!!binary" {
 		b, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(n.Value), ""))
 		if err != nil || !utf8.Valid(b) {
-			return errors.New("A !!binary value is not the base64 form of a text.")
+			return mistake("A !!binary value is not the base64 form of a text.")
 		}
 		v.kind, v.s = text, string(b)
 		return nil
 	}
 	got, ok := resolve(n.Value)
 	if !ok {
-		return fmt.Errorf("%q has no meaning here; put quotes around it.", clip(n.Value, 50))
+		return mistake(fmt.Sprintf("%q has no meaning here; put quotes around it.", clip(n.Value, 50)))
 	}
 	if got.kind == date && !realDate(got.s) {
-		return fmt.Errorf("%s looks like a date, but there is no such day; put quotes around it.", got.s)
+		return mistake(fmt.Sprintf("%s looks like a date, but there is no such day; put quotes around it.", got.s))
 	}
 	wanted, known := map[string]kind{
 		"": got.kind, "!!null": null, "!!bool": boolean, "!!int": integer, "!!float": float, "!!timestamp": date,
 	}[tag]
 	switch {
 	case !known:
-		return fmt.Errorf("The tag %s is not supported.", clip(tag, 50))
+		return mistake(fmt.Sprintf("The tag %s is not supported.", clip(tag, 50)))
 	case wanted == float && got.kind == integer:
 		if got.f == 0 {
 			got.f = float64(got.i)
 		}
 		got.kind = float
 	case wanted != got.kind:
-		return fmt.Errorf("%q is not of the type %s.", clip(n.Value, 50), clip(tag, 50))
+		return mistake(fmt.Sprintf("%q is not of the type %s.", clip(n.Value, 50), clip(tag, 50)))
 	}
 	v.kind, v.b, v.i, v.f, v.s = got.kind, got.b, got.i, got.f, got.s
 	return nil
@@ -365,3 +365,9 @@ func (r *reader) merge(v *value, n *yaml.Node, depth int, add func(k, val *yaml.
 		bad()
 	}
 }
+
+// mistake is what is wrong with a value, a whole sentence for the one who wrote
+// it.
+type mistake string
+
+func (m mistake) Error() string { return string(m) }

@@ -263,8 +263,5 @@ func (tx *Tx) announce(w *writes, changes ...models.Change) {
 		w.add("INSERT INTO outbox (topic, object, project_id, version, created_at) VALUES ($1, $2, $3, $4, $5)",
 			string(c.Topic), c.Object, c.ProjectID, c.Version, now)
 	}
-	if isPG(tx.db) {
-		w.add("SELECT pg_notify('millrace', '')")
-	}
 	tx.announced = true
 }

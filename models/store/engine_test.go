@@ -128,14 +128,24 @@ func TestClaimRespectsLimitAndPause(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		start(t, s, "packit/hello", 1, 2, 3)
-		if claim(t, s, models.SRPMStep, 2) == nil || claim(t, s, models.SRPMStep, 2) == nil {
-			t.Fatal("two should be had")
+		for range 2 {
+			if claim(t, s, models.SRPMStep, 2) == nil {
+				t.Fatal("two should be had")
+			}
 		}
 		if third := claim(t, s, models.SRPMStep, 2); third != nil {
 			t.Fatalf("third claim over the limit: %+v", third)
 		}
 		if claim(t, s, models.SRPMStep, 3) == nil {
 			t.Fatal("a higher limit should give the third")
+		}
+		start(t, s, "packit/hello", 4)
+		pause := "INSERT INTO paused_kinds (kind, actor, since) VALUES (?, 'operator', ?)"
+		if _, err := s.Writer().ExecContext(t.Context(), pause, models.SRPMStep, store.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if paused := claim(t, s, models.SRPMStep, 0); paused != nil {
+			t.Fatalf("claimed while the kind is paused: %+v", paused)
 		}
 	})
 }

@@ -50,11 +50,14 @@ func openPostgres(ctx context.Context, address string) (*Store, error) {
 	db := stdlib.OpenDBFromPool(app)
 	db.SetMaxIdleConns(0) // idle connections are the pool's to keep
 	bunDB := bun.NewDB(db, pgdialect.New())
+	bell := newBell(app)
 	return &Store{
 		queries: queries{bunDB},
 		write:   bunDB,
 		River:   river,
+		bell:    bell,
 		closer: func() {
+			bell.close()
 			db.Close()
 			river.Close()
 			app.Close()

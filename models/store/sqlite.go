@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"runtime"
@@ -23,6 +24,11 @@ func openSQLite(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return openLocked(ctx, path, lock)
+}
+
+// openLocked opens the file, and gives lock back at the end.
+func openLocked(ctx context.Context, path string, lock io.Closer) (*Store, error) {
 	writer, err := sql.Open("sqlite", sqliteAddress(path, "immediate"))
 	if err != nil {
 		lock.Close()
@@ -68,6 +74,16 @@ func sqliteAddress(path, txlock string, pragmas ...string) string {
 	}
 	escaped := strings.NewReplacer("?", "%3f", "#", "%23", "%", "%25").Replace(path)
 	return "file:" + escaped + "?" + values.Encode()
+}
+
+// OpenBeside opens a database for a command that changes a row while the service
+// may have it. On SQLite it does without the lock that the service holds; whoever
+// has a store of this kind must carry out no jobs.
+func OpenBeside(ctx context.Context, address string) (*Store, error) {
+	if IsPostgres(address) {
+		return openPostgres(ctx, address)
+	}
+	return openLocked(ctx, address, io.NopCloser(nil))
 }
 
 // lockFile makes this process the only one that has the database: recovery at

@@ -26,6 +26,7 @@ import (
 type Store struct {
 	queries
 	write  *bun.DB
+	bell   *bell // nil on SQLite
 	closer func()
 
 	// Changed, if not nil, is called after each commit that put a change into the
@@ -98,8 +99,11 @@ func (s *Store) Writer() *bun.DB { return s.write }
 func (s *Store) InTx(ctx context.Context, f func(tx *Tx) error) error {
 	t := new(Tx)
 	err := s.begin(ctx, t, f)
-	if err == nil && t.announced && s.Changed != nil {
-		s.Changed()
+	if err == nil && t.announced {
+		if s.Changed != nil {
+			s.Changed()
+		}
+		s.bell.ring()
 	}
 	return err
 }

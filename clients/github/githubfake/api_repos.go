@@ -70,7 +70,6 @@ func (f *Fake) content(q *request) (answer, error) {
 		return answer{}, &refusal{Status: http.StatusNotFound, Message: "No commit found for the ref " + ref, DocURL: "https://docs.github.com/rest"}
 	}
 	bare := f.bare(q.repo.FullName())
-	list := []git.Entry{}
 	dir := ""
 	if name != "" {
 		dir = path.Dir(name)
@@ -82,9 +81,8 @@ func (f *Fake) content(q *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if name == "" {
-		list = entries
-	} else {
+	list := entries
+	if name != "" {
 		at := slices.IndexFunc(entries, func(e git.Entry) bool { return e.Path == name })
 		switch {
 		case at < 0:

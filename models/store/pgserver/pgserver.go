@@ -74,9 +74,6 @@ func (s *Server) start(bin string, durable bool) error {
 	if !durable {
 		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
 	}
-	if os.Getenv("MR_STAT") != "" {
-		args = append(args, "-c", "shared_preload_libraries=pg_stat_statements", "-c", "pg_stat_statements.track_planning=on")
-	}
 	var log bytes.Buffer
 	s.process = exec.Command(filepath.Join(bin, "postgres"), args...)
 	s.process.SysProcAttr = &syscall.SysProcAttr{Credential: owner, Pdeathsig: syscall.SIGKILL}
