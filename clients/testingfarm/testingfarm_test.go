@@ -410,7 +410,7 @@ func (r *receiver) count() int {
 
 func (r *receiver) wait(t *testing.T, n int) {
 	t.Helper()
-	for range 2000 {
+	for range 10000 {
 		if r.count() >= n {
 			return
 		}
@@ -430,7 +430,7 @@ func listen(t *testing.T) (*receiver, string) {
 // steps is how many states a request passes through at the pace of stepping.
 const steps = 4
 
-var stepping = testingfarmfake.Pace{New: 60 * time.Millisecond, Queued: 60 * time.Millisecond, Running: 60 * time.Millisecond}
+var stepping = testingfarmfake.Pace{New: 500 * time.Millisecond, Queued: 500 * time.Millisecond, Running: 500 * time.Millisecond}
 
 func TestNotifications(t *testing.T) {
 	t.Parallel()
