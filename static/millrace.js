@@ -183,6 +183,10 @@
 	// What is on the page is better than an error page inside it. A search that
 	// cannot be read answers 422 with the reason in the place of the list.
 	document.addEventListener("htmx:before:response", e => {
+		if (paused && e.target.closest?.("[data-live-topic]")) { // it was on its way when the reader stopped the page
+			e.preventDefault();
+			return;
+		}
 		const { raw } = e.detail.ctx.response;
 		if (!raw.ok && raw.status !== 422 && e.target.closest?.("[data-live-topic], [data-filter]")) {
 			e.preventDefault();

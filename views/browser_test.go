@@ -462,3 +462,25 @@ func TestDisplayChoices(t *testing.T) {
 	b.Do(chromedp.KeyEvent("/"))
 	b.Until(`document.activeElement.id`, "seek")
 }
+
+// What is on its way when the reader stops a page does not change it any more.
+func TestPausedMeansNow(t *testing.T) {
+	t.Parallel()
+	s, b := newSite(t), browse(t)
+	b.Goto(s.URL + "/pipelines/731")
+	b.Until(liveState, "on")
+	time.Sleep(1100 * time.Millisecond) // parts that were just fetched rest for a second
+	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":32}`, func() {
+		s.pipeline.Pipeline.Version, s.pipeline.Pipeline.State = 32, models.Passed
+	})
+	s.mu.Lock() // nothing is answered while we hold this
+	b.Until(`document.querySelector("#pipeline-head.htmx-request") !== null`, "true")
+	b.Do(chromedp.Evaluate(`document.querySelector("#live-switch").click()`, nil))
+	s.mu.Unlock()
+	b.Until(`document.querySelector(".htmx-request") === null`, "true")
+	if got := b.Value(`document.title.split(" ")[0]`); got == "Passed" {
+		b.Error("the page changed after it was stopped")
+	}
+	b.Do(chromedp.Evaluate(`document.querySelector("#live-switch").click()`, nil))
+	b.Until(`document.title.split(" ")[0]`, "Passed")
+}
