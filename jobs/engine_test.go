@@ -440,11 +440,21 @@ func TestLimitHolds(t *testing.T) {
 		r.Limits = map[models.StepKind]int{models.SRPMStep: 2}
 		var mu sync.Mutex
 		var now, most int
+		// However slow the machine, the first waits for the second; a third
+		// would have to come in the moment that both leave it.
+		full := make(chan struct{})
 		services[models.SRPMStep].submit = func(w *Work) (Outcome, error) {
 			mu.Lock()
 			now++
+			if now == 2 && most < 2 {
+				close(full)
+			}
 			most = max(most, now)
 			mu.Unlock()
+			select {
+			case <-full:
+			case <-time.After(patience):
+			}
 			time.Sleep(20 * time.Millisecond)
 			mu.Lock()
 			now--
