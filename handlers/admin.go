@@ -106,7 +106,7 @@ func (s *Server) noteRefusal(r *http.Request, refused error, action, object stri
 	}
 	err := s.Store.InTx(r.Context(), func(tx *store.Tx) error {
 		return tx.Audit(r.Context(), &models.AuditEntry{
-			Actor: viewer.Login, UserID: viewer.ID, Via: models.ViaButton, Action: action, Object: object, Result: models.AuditRefused,
+			Actor: viewer.Login, UserID: viewer.ID, Via: viaOf(r), Action: action, Object: object, Result: models.AuditRefused,
 		})
 	})
 	if err != nil {

@@ -48,6 +48,7 @@ type Problem struct {
 	Detail    string `json:"detail,omitempty"`   // what exactly is wrong, for people
 	Instance  string `json:"instance,omitempty"` // the path that was asked for
 	RequestID string `json:"request_id"`         // under which our log has it
+	Link      string `json:"link,omitempty"`     // what leads on: the attempt of who was faster, the login
 }
 
 // explain chooses the status for err and the words for whoever asked. Errors
@@ -55,6 +56,9 @@ type Problem struct {
 func (s *Server) explain(r *http.Request, err error) *refusal {
 	if chosen, ok := errors.AsType[*refusal](err); ok {
 		return chosen
+	}
+	if vain := s.inVain(err); vain != nil {
+		return vain
 	}
 	if bad, ok := errors.AsType[*models.InputError](err); ok {
 		return &refusal{status: http.StatusBadRequest, detail: bad.Error()}
@@ -147,8 +151,19 @@ func (s *Server) failJSON(w http.ResponseWriter, r *http.Request, why *refusal) 
 	}
 	s.sendJSON(w, r, why.status, "application/problem+json", Problem{
 		Type: "about:blank", Title: title, Status: why.status, Detail: why.detail,
-		Instance: visit.path, RequestID: visit.id,
+		Instance: visit.path, RequestID: visit.id, Link: s.leadsOn(why),
 	})
+}
+
+// leadsOn is the address of what helps somebody who was refused.
+func (s *Server) leadsOn(why *refusal) string {
+	switch {
+	case len(why.near) == 1:
+		return s.Base + why.near[0].URL
+	case why.login != "":
+		return s.Base + why.login
+	}
+	return ""
 }
 
 // isFragment reports whether a part of a page was asked for, not a whole one.

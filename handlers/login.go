@@ -260,13 +260,16 @@ func (s *Server) endSessions(r *http.Request, everywhere bool) error {
 
 // may returns an error that explains itself unless the reader has the right.
 func (s *Server) may(r *http.Request, right models.Right, about models.About) error {
-	viewer := viewerOf(r)
-	verdict := models.May(viewer, right, about)
+	return s.refused(r, models.May(viewerOf(r), right, about))
+}
+
+// refused is the answer to a verdict, nil if that is yes.
+func (s *Server) refused(r *http.Request, verdict models.Verdict) error {
 	if verdict.Allowed {
 		return nil
 	}
 	no := &refusal{status: http.StatusForbidden, detail: verdict.Reason + " " + verdict.HowTo}
-	if viewer == nil && s.Logins.Accounts != nil {
+	if viewerOf(r) == nil && s.Logins.Accounts != nil {
 		back := here(r)
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			back = "/"

@@ -32,6 +32,8 @@ type Server struct {
 	Secrets Secrets
 	Logins  Logins
 
+	Steering Steering // nil: nothing can be started or stopped here
+
 	// Checks are what /readyz asks besides the database, by name.
 	Checks map[string]func(ctx context.Context) error
 

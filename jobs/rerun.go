@@ -134,6 +134,9 @@ func (r *Runner) rerun(ctx context.Context, tx *store.Tx, ready readied, request
 	if newest.ID != ready.newest.ID || (request.Expected != 0 && request.Expected != newest.Attempt) {
 		return 0, &models.ConflictError{Pipeline: newest.ID, Attempt: newest.Attempt}
 	}
+	if err := r.withinLimit(ctx, tx, newest.ProjectID); err != nil {
+		return 0, err
+	}
 	p, err := tx.Pipeline(ctx, newest.ID) // as it is under the locks
 	if err != nil {
 		return 0, err
@@ -160,6 +163,19 @@ func (r *Runner) rerun(ctx context.Context, tx *store.Tx, ready readied, request
 	return g.ID, tx.Audit(ctx, request.audit(again, g))
 }
 
+// withinLimit refuses to rerun the pipelines of a project more often than is good
+// for the services.
+func (r *Runner) withinLimit(ctx context.Context, tx *store.Tx, projectID int64) error {
+	at, err := tx.RerunAt(ctx, projectID, models.ProjectRuns)
+	if err != nil {
+		return err
+	}
+	if until := models.Until(at, store.Now()); !until.IsZero() {
+		return models.TooManyReruns(until)
+	}
+	return nil
+}
+
 // storedKey tells the keys of different people apart.
 func (q *RerunRequest) storedKey() string {
 	if q.Key == "" {
@@ -178,7 +194,7 @@ func (q *RerunRequest) audit(again *models.Rerun, made *models.Graph) *models.Au
 	}
 	return &models.AuditEntry{
 		Actor: q.Actor, UserID: q.UserID, Via: q.Via, Action: "pipeline.rerun", Result: models.AuditDone,
-		Object: fmt.Sprintf("pipeline %d, attempt %d", made.ID, made.Attempt), Detail: detail,
+		Object: fmt.Sprintf("pipeline %d, attempt %d", made.ID, made.Attempt), Detail: detail, ProjectID: made.ProjectID,
 	}
 }
 
@@ -341,6 +357,6 @@ func (q *CancelRequest) audit(p *models.Pipeline, n int) *models.AuditEntry {
 	}
 	return &models.AuditEntry{
 		Actor: q.Actor, UserID: q.UserID, Via: q.Via, Action: "pipeline.cancel", Result: models.AuditDone,
-		Object: fmt.Sprintf("pipeline %d", p.ID), Detail: detail,
+		Object: fmt.Sprintf("pipeline %d", p.ID), Detail: detail, ProjectID: p.ProjectID,
 	}
 }

@@ -11,6 +11,39 @@ import (
 // MaxAttempts is how many attempts a pipeline may have.
 const MaxAttempts = 20
 
+// How often things may be done within SteerWindow.
+const (
+	SteerWindow = 10 * time.Minute
+	UserActions = 60  // by one person, of all that the audit log notes
+	ProjectRuns = 120 // reruns of the pipelines of one project, whoever asks
+)
+
+// Until says when somebody may act again whose n-th last action was at; the zero
+// time if they may now.
+func Until(at, now time.Time) time.Time {
+	if until := at.Add(SteerWindow); until.After(now) {
+		return until
+	}
+	return time.Time{}
+}
+
+// TooManyActions is the limit for one person.
+func TooManyActions(until time.Time) error {
+	return tooMany(fmt.Sprintf("A person does at most %d things", UserActions), until)
+}
+
+// TooManyReruns is the limit for one project.
+func TooManyReruns(until time.Time) error {
+	return tooMany(fmt.Sprintf("The pipelines of a project are rerun at most %d times", ProjectRuns), until)
+}
+
+func tooMany(limit string, until time.Time) error {
+	return &LimitError{
+		Reason: fmt.Sprintf("%s within %.0f minutes. The next is possible at %s UTC.", limit, SteerWindow.Minutes(), until.UTC().Format("15:04:05")),
+		Until:  until,
+	}
+}
+
 // ErrNothing says that nothing would run again, or nothing is left to stop.
 var ErrNothing = errors.New("there is nothing to do")
 
@@ -24,7 +57,10 @@ func (e *NothingError) Is(target error) bool { return target == ErrNothing }
 
 // LimitError says that somebody asked for more than there may be, in words for
 // people.
-type LimitError struct{ Reason string }
+type LimitError struct {
+	Reason string
+	Until  time.Time // when there may be more; zero: never
+}
 
 func (e *LimitError) Error() string { return e.Reason }
 
@@ -106,7 +142,7 @@ type Rerun struct {
 // the error matches ErrNothing.
 func PlanRerun(p *Pipeline, request RerunRequest, facts RerunFacts) (*Rerun, error) {
 	if p.Attempt >= MaxAttempts {
-		return nil, &LimitError{fmt.Sprintf("A pipeline has %d attempts at most, and this one has them. A new push starts a new one.", MaxAttempts)}
+		return nil, &LimitError{Reason: fmt.Sprintf("A pipeline has %d attempts at most, and this one has them. A new push starts a new one.", MaxAttempts)}
 	}
 	c := &closure{Pipeline: p, request: request, facts: facts, wanted: map[*Target]string{}, fresh: map[*Target]bool{}}
 	if err := c.choose(); err != nil {

@@ -33,6 +33,8 @@ type AuditEntry struct {
 	Object string // what it was done to, in words for people
 	Detail map[string]string
 	Result AuditResult
+
+	ProjectID int64 `bun:",nullzero"` // that the object is part of; 0: none
 }
 
 // AuditVia is the door through which somebody acted.
@@ -40,6 +42,7 @@ type AuditVia string
 
 const (
 	ViaButton  AuditVia = "button" // of a page
+	ViaAPI     AuditVia = "API"
 	ViaCommand AuditVia = "command line"
 	ViaCheck   AuditVia = "check"   // a button of a check at the forge
 	ViaComment AuditVia = "comment" // a command in a comment
@@ -51,6 +54,7 @@ type AuditResult string
 const (
 	AuditDone    AuditResult = "done"
 	AuditRefused AuditResult = "refused" // the right was missing
+	AuditNothing AuditResult = "nothing" // it was not done, for the reason in Detail
 )
 
 // AuditList is a part of the audit log, newest first.

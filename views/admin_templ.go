@@ -604,8 +604,11 @@ func auditAt(before, after string) string {
 }
 
 func auditLook(r models.AuditResult) look {
-	if r == models.AuditDone {
+	switch r {
+	case models.AuditDone:
 		return look{"passed", "Done"}
+	case models.AuditNothing:
+		return look{"skipped", "Nothing done"}
 	}
 	return look{"failed", "Refused"}
 }

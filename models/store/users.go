@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"time"
 
 	"millrace/models"
 )
@@ -41,6 +44,29 @@ func (tx *Tx) Audit(ctx context.Context, e *models.AuditEntry) error {
 		return fmt.Errorf("noting who did %s: %w", e.Action, err)
 	}
 	return nil
+}
+
+// ActedAt returns when a user did the n-th last of all things that the audit log
+// has; zero if they were fewer.
+func (q queries) ActedAt(ctx context.Context, userID int64, n int) (time.Time, error) {
+	return q.nth(ctx, n, "user_id = ?", userID)
+}
+
+// RerunAt is ActedAt of the reruns of a project's pipelines, by anybody.
+func (q queries) RerunAt(ctx context.Context, projectID int64, n int) (time.Time, error) {
+	return q.nth(ctx, n, "action = 'pipeline.rerun' AND result = 'done' AND project_id = ?", projectID)
+}
+
+func (q queries) nth(ctx context.Context, n int, which string, id int64) (time.Time, error) {
+	var e models.AuditEntry
+	err := q.db.NewSelect().Model(&e).Column("at").Where(which, id).Order("entry.id DESC").Offset(int64(n - 1)).Limit(1).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("finding when something was done: %w", err)
+	}
+	return e.At, nil
 }
 
 // AuditLog returns a part of the audit log, newest first.

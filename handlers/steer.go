@@ -1,0 +1,206 @@
+package handlers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"millrace/jobs"
+	"millrace/models"
+	"millrace/models/store"
+	"millrace/views"
+)
+
+// Steering makes attempts and stops runs; *jobs.Runner does. Whoever calls it
+// has asked for the rights.
+type Steering interface {
+	PreviewRerun(ctx context.Context, pipelineID int64, request models.RerunRequest) (*models.Rerun, error)
+	Rerun(ctx context.Context, request jobs.RerunRequest) (int64, error)
+	Cancel(ctx context.Context, request jobs.CancelRequest) (int, error)
+}
+
+// The names of what people do here, in the audit log.
+const (
+	rerunAction  = "pipeline.rerun"
+	cancelAction = "pipeline.cancel"
+)
+
+// rerunAsk is a wish for the next attempt of a pipeline. Pages and API make it
+// from what came.
+type rerunAsk struct {
+	models.RerunRequest
+	Pipeline int64  // any attempt
+	Expected int    // number of the attempt that the asker takes for the newest; 0: whatever is
+	Key      string // repeats with the same key make nothing new; empty: there are none
+}
+
+// cancelAsk is a wish to stop something.
+type cancelAsk struct {
+	Pipeline int64
+	Step     string // empty: all of it
+	Target   string // empty: all of the step
+}
+
+// rerunPreview is what an ask would do, and whether the asker may.
+type rerunPreview struct {
+	*models.Rerun
+	Verdict models.Verdict
+	Newer   int64 // pipeline of a later push to the same reference; 0: there is none
+}
+
+// maxRequestKey is how long the key of a request may be, in bytes.
+const maxRequestKey = 200
+
+// previewRerun works out what an ask would do. Everybody may look. Errors are
+// those of rerun.
+func (s *Server) previewRerun(r *http.Request, ask rerunAsk) (*rerunPreview, error) {
+	if s.Steering == nil {
+		return nil, noSteering()
+	}
+	ctx := r.Context()
+	again, err := s.Steering.PreviewRerun(ctx, ask.Pipeline, ask.RerunRequest)
+	if err != nil {
+		return nil, err
+	}
+	preview := &rerunPreview{Rerun: again, Verdict: s.mayOn(r, models.RerunRight, again.Earlier)}
+	preview.Newer, err = s.Store.NewerPipeline(ctx, again.Earlier)
+	return preview, err
+}
+
+// rerun makes the next attempt of a pipeline for whoever asks, if they may, and
+// returns its id. What becomes of it is noted. What explain says of the errors:
+// 409 with the attempt of who was faster, 422 if there is nothing to do, 401 and
+// 403 without the right, 429 above the limits, 503 if the rights cannot be told.
+func (s *Server) rerun(r *http.Request, ask rerunAsk) (int64, error) {
+	if len(ask.Key) > maxRequestKey {
+		return 0, &models.InputError{Field: "key", Message: fmt.Sprintf("it has more than %d bytes", maxRequestKey)}
+	}
+	p, who, err := s.steerer(r, models.RerunRight, rerunAction, ask.Pipeline)
+	if err != nil {
+		return 0, err
+	}
+	id, err := s.Steering.Rerun(r.Context(), jobs.RerunRequest{
+		RerunRequest: ask.RerunRequest, Requester: who, Pipeline: ask.Pipeline, Expected: ask.Expected, Key: ask.Key,
+	})
+	return id, s.noteNothing(r, err, rerunAction, p)
+}
+
+// cancel stops what is still on its way for whoever asks, if they may, and
+// returns how many runs that were. Errors are as of rerun.
+func (s *Server) cancel(r *http.Request, ask cancelAsk) (int, error) {
+	p, who, err := s.steerer(r, models.CancelRight, cancelAction, ask.Pipeline)
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.Steering.Cancel(r.Context(), jobs.CancelRequest{Requester: who, Pipeline: p.ID, Step: ask.Step, Target: ask.Target})
+	return n, s.noteNothing(r, err, cancelAction, p)
+}
+
+func noSteering() error {
+	return &refusal{status: http.StatusNotImplemented, detail: "This process only shows what happens; nothing can be started or stopped here."}
+}
+
+// steerer is who asks to steer a pipeline, if they may. That they may not is
+// noted.
+func (s *Server) steerer(r *http.Request, right models.Right, action string, id int64) (*models.Pipeline, jobs.Requester, error) {
+	var who jobs.Requester
+	if s.Steering == nil {
+		return nil, who, noSteering()
+	}
+	p, err := s.Store.Pipeline(r.Context(), id)
+	if err != nil {
+		return nil, who, err
+	}
+	viewer := viewerOf(r)
+	if viewer != nil { // before it is noted once more that they may not
+		if err := s.withinLimit(r, viewer); err != nil {
+			return nil, who, err
+		}
+	}
+	if err := s.refused(r, s.mayOn(r, right, p)); err != nil {
+		if no, ok := errors.AsType[*refusal](err); ok && viewer == nil {
+			no.status = http.StatusUnauthorized
+		}
+		return nil, who, s.noteRefusal(r, err, action, pipelineObject(p))
+	}
+	return p, jobs.Requester{Actor: viewer.Login, UserID: viewer.ID, Via: viaOf(r)}, nil
+}
+
+func pipelineObject(p *models.Pipeline) string {
+	if p.Project == nil {
+		return fmt.Sprintf("pipeline %d", p.ID)
+	}
+	return fmt.Sprintf("pipeline %d of %s", p.ID, p.Project.Path())
+}
+
+// withinLimit refuses those who did too much lately. All processes count
+// together, by the audit log.
+func (s *Server) withinLimit(r *http.Request, viewer *models.Viewer) error {
+	at, err := s.Store.ActedAt(r.Context(), viewer.ID, models.UserActions)
+	if err != nil {
+		return err
+	}
+	if until := models.Until(at, store.Now()); !until.IsZero() {
+		return models.TooManyActions(until)
+	}
+	return nil
+}
+
+// viaOf is the door that a request came by.
+func viaOf(r *http.Request) models.AuditVia {
+	if visitOf(r).api {
+		return models.ViaAPI
+	}
+	return models.ViaButton
+}
+
+// mayOn decides whether the reader has a right on a pipeline.
+func (s *Server) mayOn(r *http.Request, right models.Right, p *models.Pipeline) models.Verdict {
+	about := models.About{}
+	if p.Project != nil {
+		about.Object = p.Project.Path()
+	}
+	if p.Attempt > 1 { // somebody asked for it, here or at the forge
+		about.Requester = p.Actor
+	}
+	return models.May(viewerOf(r), right, about)
+}
+
+// noteNothing notes that somebody who may asked in vain, and returns why.
+func (s *Server) noteNothing(r *http.Request, why error, action string, p *models.Pipeline) error {
+	reason := s.inVain(why)
+	if reason == nil || reason.status == http.StatusTooManyRequests { // the log is what is counted
+		return why
+	}
+	viewer := viewerOf(r)
+	err := s.Store.InTx(r.Context(), func(tx *store.Tx) error {
+		return tx.Audit(r.Context(), &models.AuditEntry{
+			Actor: viewer.Login, UserID: viewer.ID, Via: viaOf(r), Action: action, Object: pipelineObject(p), ProjectID: p.ProjectID,
+			Detail: map[string]string{"reason": clip(reason.detail, 500)}, Result: models.AuditNothing,
+		})
+	})
+	return errors.Join(why, err)
+}
+
+// inVain is the answer to an error that says why nothing was started or stopped;
+// nil if err is about something else.
+func (s *Server) inVain(err error) *refusal {
+	if faster, ok := errors.AsType[*models.ConflictError](err); ok {
+		return &refusal{
+			status: http.StatusConflict, detail: fmt.Sprintf("Somebody was faster: the newest attempt is number %d now.", faster.Attempt),
+			near: []views.Link{{Text: fmt.Sprintf("Attempt %d, pipeline %d", faster.Attempt, faster.Pipeline), URL: views.PipelineURL(faster.Pipeline)}},
+		}
+	}
+	if nothing, ok := errors.AsType[*models.NothingError](err); ok {
+		return &refusal{status: http.StatusUnprocessableEntity, detail: nothing.Reason}
+	}
+	if limit, ok := errors.AsType[*models.LimitError](err); ok {
+		if limit.Until.IsZero() {
+			return &refusal{status: http.StatusUnprocessableEntity, detail: limit.Reason}
+		}
+		return &refusal{status: http.StatusTooManyRequests, detail: limit.Reason, retry: max(time.Second, limit.Until.Sub(store.Now()).Round(time.Second))}
+	}
+	return nil
+}
