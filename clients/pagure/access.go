@@ -1,0 +1,132 @@
+package pagure
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"path"
+	"strings"
+
+	"millrace/clients/httpx"
+)
+
+// Access is who may commit to a project, by level. Each level may do what those
+// after it may; who is on two levels has the rights of the higher one.
+type Access struct {
+	Owner         string // the main admin; on Fedora's instance "orphan" if nobody looks after the package
+	Admins        []string
+	Committers    []string
+	Collaborators []Collaborator
+
+	AdminGroups        []string
+	CommitterGroups    []string
+	CollaboratorGroups []Collaborator
+}
+
+// Collaborator is a user or a group that may commit to some branches.
+type Collaborator struct {
+	Name     string
+	Branches []string // patterns with *, ? and [...], such as "epel*"
+}
+
+// Covers reports whether the patterns of c match a branch.
+func (c Collaborator) Covers(branch string) bool {
+	// As Pagure has it, a star matches slashes too. To path.Match they are
+	// special, and what stands for them here is in no name of a branch.
+	plain := strings.NewReplacer("/", "\x01", "[!", "[^")
+	for _, pattern := range c.Branches {
+		if ok, err := path.Match(plain.Replace(pattern), strings.ReplaceAll(branch, "/", "\x01")); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}
+
+// Access asks for all who may commit to a project. It takes two calls: only one
+// of them tells the branches of collaborators, and only the other the owner.
+func (c *Client) Access(ctx context.Context, repo string) (*Access, error) {
+	at, err := address(repo)
+	if err != nil {
+		return nil, err
+	}
+	var project struct {
+		Users struct {
+			Owner []string `json:"owner"`
+		} `json:"access_users"`
+	}
+	if err := c.get(ctx, "project.get", at, nil, &project); err != nil {
+		return nil, fmt.Errorf("asking who owns %s: %w", repo, err)
+	}
+	var answer struct{ Users, Groups contributors }
+	if err := c.get(ctx, "project.contributors", at+"/contributors", nil, &answer); err != nil {
+		return nil, fmt.Errorf("asking who may commit to %s: %w", repo, err)
+	}
+	access := &Access{
+		Committers: answer.Users.Commit, Collaborators: answer.Users.collaborators(),
+		AdminGroups: answer.Groups.Admin, CommitterGroups: answer.Groups.Commit, CollaboratorGroups: answer.Groups.collaborators(),
+	}
+	if len(project.Users.Owner) > 0 {
+		access.Owner = project.Users.Owner[0]
+	}
+	for _, name := range answer.Users.Admin {
+		if name != access.Owner {
+			access.Admins = append(access.Admins, name)
+		}
+	}
+	return access, nil
+}
+
+// contributors is how Pagure lists users, or groups.
+type contributors struct {
+	Admin         []string `json:"admin"`
+	Commit        []string `json:"commit"`
+	Collaborators []struct {
+		User     string `json:"user"` // of groups too
+		Branches string `json:"branches"`
+	} `json:"collaborators"`
+}
+
+func (c contributors) collaborators() []Collaborator {
+	var all []Collaborator
+	for _, in := range c.Collaborators {
+		one := Collaborator{Name: in.User}
+		for pattern := range strings.SplitSeq(in.Branches, ",") {
+			if pattern = strings.TrimSpace(pattern); pattern != "" {
+				one.Branches = append(one.Branches, pattern)
+			}
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// GroupMembers lists the users in a group.
+func (c *Client) GroupMembers(ctx context.Context, group string) ([]string, error) {
+	if !namePart.MatchString(group) {
+		return nil, fmt.Errorf("%.80q is not the name of a group", group)
+	}
+	var answer struct {
+		Members []string `json:"members"`
+	}
+	if err := c.get(ctx, "group.get", "/group/"+url.PathEscape(group), nil, &answer); err != nil {
+		return nil, fmt.Errorf("asking who is in the group %s: %w", group, err)
+	}
+	return answer.Members, nil
+}
+
+// HasCommit reports whether a user may commit to a branch, in whatever way.
+// Pagure says no, too, to users whom it has never seen.
+func (c *Client) HasCommit(ctx context.Context, repo, user, branch string) (bool, error) {
+	at, err := address(repo)
+	if err != nil {
+		return false, err
+	}
+	var answer struct {
+		HasCommit bool `json:"hascommit"`
+	}
+	query := url.Values{"user": {user}, "branch": {branch}}
+	if err := c.get(ctx, "project.hascommit", at+"/hascommit", query, &answer); err != nil {
+		return false, fmt.Errorf("asking whether %s may commit to %s: %w", httpx.Clean(user, 80), repo, err)
+	}
+	return answer.HasCommit, nil
+}
