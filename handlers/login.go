@@ -265,8 +265,11 @@ func (s *Server) may(r *http.Request, right models.Right, about models.About) er
 
 // refused is the answer to a verdict, nil if that is yes.
 func (s *Server) refused(r *http.Request, verdict models.Verdict) error {
-	if verdict.Allowed {
+	switch {
+	case verdict.Allowed:
 		return nil
+	case verdict.Unknown:
+		return &refusal{status: http.StatusServiceUnavailable, retry: 10 * time.Second, detail: verdict.Reason + " " + verdict.HowTo}
 	}
 	no := &refusal{status: http.StatusForbidden, detail: verdict.Reason + " " + verdict.HowTo}
 	if viewerOf(r) == nil && s.Logins.Accounts != nil {

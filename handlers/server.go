@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
+	"millrace/jobs/access"
 	"millrace/models"
 	"millrace/models/store"
 	"millrace/static"
@@ -31,6 +32,7 @@ type Server struct {
 	Accept  func(ctx context.Context, d *models.Delivery) (fresh bool, err error)
 	Secrets Secrets
 	Logins  Logins
+	Rights  *access.Rights // who may do what to which project; nil: only operators are known
 
 	Steering Steering // nil: nothing can be started or stopped here
 

@@ -156,16 +156,10 @@ func viaOf(r *http.Request) models.AuditVia {
 	return models.ViaButton
 }
 
-// mayOn decides whether the reader has a right on a pipeline.
-func (s *Server) mayOn(r *http.Request, right models.Right, p *models.Pipeline) models.Verdict {
-	about := models.About{}
-	if p.Project != nil {
-		about.Object = p.Project.Path()
-	}
-	if p.Attempt > 1 { // somebody asked for it, here or at the forge
-		about.Requester = p.Actor
-	}
-	return models.May(viewerOf(r), right, about)
+// mayOn decides whether the reader has a right to a pipeline: to all of it, or
+// to these steps of it.
+func (s *Server) mayOn(r *http.Request, right models.Right, p *models.Pipeline, steps ...*models.Step) models.Verdict {
+	return s.Rights.May(r.Context(), viewerOf(r), right, p, steps...)
 }
 
 // noteNothing notes that somebody who may asked in vain, and returns why.

@@ -149,7 +149,7 @@ func (r *Runner) rerun(ctx context.Context, tx *store.Tx, ready readied, request
 	if err != nil {
 		return 0, err
 	}
-	planned.Pipeline.RequestKey = key
+	planned.Pipeline.RequestKey, planned.Pipeline.RequesterID, planned.Pipeline.Via = key, request.UserID, request.Via
 	g, err := tx.CreatePipeline(ctx, planned.Pipeline, planned.Groups, planned.Needs)
 	if err != nil {
 		return 0, err

@@ -77,25 +77,27 @@ type Dropped struct {
 type Pipeline struct {
 	bun.BaseModel `bun:"table:pipelines,alias:pipeline"`
 
-	ID             int64   `bun:",pk,autoincrement"`
-	EventID        int64   //
-	ProjectID      int64   //
-	CommitID       int64   //
-	Package        string  //
-	Attempt        int     // from 1
-	FirstAttemptID int64   `bun:",nullzero"` // of attempt 1; null there
-	Kind           RefKind // of its commit, kept here for lists
-	Ref            string  // of its commit, kept here for lists
-	SHA            string  // of its commit, kept here for lists
-	Title          string  //
-	Actor          string  //
-	State          State   // derived from the runs by the one function that changes pipelines
-	Version        int64   // counts changes; the ETag of its page
-	Runs           int     // how many targets it has
-	RunsDone       int     // how many of them are finished
-	RunsBad        int     // how many of them failed or could not be found out
-	SupersededBy   int64   `bun:",nullzero"` // newer pipeline of the same reference
-	RequestKey     string  `bun:",nullzero"` // of the request that made this attempt; repeats of it make no other
+	ID             int64    `bun:",pk,autoincrement"`
+	EventID        int64    //
+	ProjectID      int64    //
+	CommitID       int64    //
+	Package        string   //
+	Attempt        int      // from 1
+	FirstAttemptID int64    `bun:",nullzero"` // of attempt 1; null there
+	Kind           RefKind  // of its commit, kept here for lists
+	Ref            string   // of its commit, kept here for lists
+	SHA            string   // of its commit, kept here for lists
+	Title          string   //
+	Actor          string   //
+	State          State    // derived from the runs by the one function that changes pipelines
+	Version        int64    // counts changes; the ETag of its page
+	Runs           int      // how many targets it has
+	RunsDone       int      // how many of them are finished
+	RunsBad        int      // how many of them failed or could not be found out
+	SupersededBy   int64    `bun:",nullzero"` // newer pipeline of the same reference
+	RequestKey     string   `bun:",nullzero"` // of the request that made this attempt; repeats of it make no other
+	RequesterID    int64    `bun:",nullzero"` // user who asked for this attempt; 0: an event, or somebody at a forge
+	Via            AuditVia // door by which this attempt was asked for; empty: an event
 	CreatedAt      time.Time
 	StartedAt      time.Time `bun:",nullzero"`
 	FinishedAt     time.Time `bun:",nullzero"`

@@ -1,41 +1,52 @@
 package models
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRights tries every role with every action.
+// everyRight is all rights, and one that there is not.
+var everyRight = []Right{
+	ReadRight, PersonalRight, RerunRight, CancelRight, RedeliverRight, SettingsRight, HooksRight, AllowlistRight, AuditRight, OperateRight, "fly",
+}
+
+// TestRights tries every role with every action on every kind of object.
 func TestRights(t *testing.T) {
 	t.Parallel()
 	const object = "mill/wheel"
 	user := &Viewer{ID: 1, Login: "ada"}
+	operator := &Viewer{Login: "ada", Operator: true}
 	people := []struct {
 		name   string
 		viewer *Viewer
 		facts  About
 	}{
-		{"anyone", nil, About{Object: object, Author: "ada", Requester: "ada"}},
+		{"anyone", nil, About{Object: object, Role: Maintainer, Author: "ada", Requester: "ada"}},
 		{"anyone, of whom nothing is known", nil, About{}},
 		{"logged in", user, About{Object: object, Author: "bo", Requester: "bo"}},
 		{"logged in, author not known", &Viewer{}, About{Object: object}},
 		{"author", user, About{Object: object, Author: "ada", Requester: "bo"}},
+		{"author of what writes to Fedora", user, About{Object: object, Author: "ada", Production: true}},
 		{"requester", user, About{Object: object, Author: "bo", Requester: "ada"}},
 		{"committer", user, About{Object: object, Role: Committer}},
+		{"committer of what writes to Fedora", user, About{Object: object, Role: Committer, Production: true}},
 		{"maintainer", user, About{Object: object, Role: Maintainer}},
 		{"whom a forge calls an operator", user, About{Object: object, Role: Operator}},
-		{"operator", &Viewer{Login: "ada", Operator: true}, About{Object: object}},
+		{"operator", operator, About{Object: object}},
+		{"operator, of what writes to Fedora", operator, About{Object: object, Production: true}},
 	}
 	got := map[string][]Right{}
 	for _, p := range people {
 		got[p.name] = nil
-		for _, a := range []Right{ReadRight, RerunRight, CancelRight, AllowlistRight, AuditRight, "fly"} {
+		for _, a := range everyRight {
 			v := May(p.viewer, a, p.facts)
 			if v.Allowed {
 				got[p.name] = append(got[p.name], a)
 			}
-			if v.Allowed != (v.Reason == "") || v.Allowed != (v.HowTo == "") {
+			if v.Allowed != (v.Reason == "") || v.Allowed != (v.HowTo == "") || v.Unknown {
 				t.Errorf("%s, %s: %+v", p.name, a, v)
 			}
 			if p.viewer == nil && a != "fly" && !v.Allowed && v.Reason != needsLogin {
@@ -43,20 +54,127 @@ func TestRights(t *testing.T) {
 			}
 		}
 	}
+	committer := []Right{ReadRight, PersonalRight, RerunRight, CancelRight, RedeliverRight}
+	maintainer := append(slices.Clip(committer), SettingsRight, HooksRight)
+	all := everyRight[:len(everyRight)-1]
 	want := map[string][]Right{
-		"anyone":                           {ReadRight},
-		"anyone, of whom nothing is known": {ReadRight},
-		"logged in":                        {ReadRight},
-		"logged in, author not known":      {ReadRight},
-		"author":                           {ReadRight, RerunRight},
-		"requester":                        {ReadRight, CancelRight},
-		"committer":                        {ReadRight, RerunRight, CancelRight},
-		"maintainer":                       {ReadRight, RerunRight, CancelRight},
-		"whom a forge calls an operator":   {ReadRight, RerunRight, CancelRight},
-		"operator":                         {ReadRight, RerunRight, CancelRight, AllowlistRight, AuditRight},
+		"anyone":                             {ReadRight},
+		"anyone, of whom nothing is known":   {ReadRight},
+		"logged in":                          {ReadRight, PersonalRight},
+		"logged in, author not known":        {ReadRight, PersonalRight},
+		"author":                             {ReadRight, PersonalRight, RerunRight},
+		"author of what writes to Fedora":    {ReadRight, PersonalRight},
+		"requester":                          {ReadRight, PersonalRight, CancelRight},
+		"committer":                          committer,
+		"committer of what writes to Fedora": committer,
+		"maintainer":                         maintainer,
+		"whom a forge calls an operator":     maintainer,
+		"operator":                           all,
+		"operator, of what writes to Fedora": all,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestRightsOfTokens tries every right with every scope: of somebody who may do
+// everything, and of somebody who may do nothing.
+func TestRightsOfTokens(t *testing.T) {
+	t.Parallel()
+	got := map[TokenScope][]Right{}
+	for _, scope := range append([]TokenScope{"", "all"}, TokenScopes...) {
+		strong := &Viewer{Login: "ada", Operator: true, ByToken: true}
+		weak := &Viewer{Login: "bo", ByToken: true}
+		if scope != "" {
+			strong.Scopes, weak.Scopes = []TokenScope{scope}, []TokenScope{scope}
+		}
+		for _, a := range everyRight {
+			v := May(strong, a, About{Object: "mill/wheel"})
+			if v.Allowed {
+				got[scope] = append(got[scope], a)
+			} else if a != "fly" && !strings.Contains(v.Reason, "token") {
+				t.Errorf("scope %s, %s: %+v", scope, a, v)
+			}
+			if v := May(weak, a, About{Object: "mill/wheel", Silent: []string{"dist-git"}}); v.Allowed != (a == ReadRight) {
+				t.Errorf("scope %s gives the right to %s", scope, a)
+			}
+		}
+	}
+	want := map[TokenScope][]Right{
+		"":            {ReadRight},
+		"all":         {ReadRight},
+		ReadScope:     {ReadRight},
+		RerunScope:    {ReadRight, RerunRight},
+		CancelScope:   {ReadRight, CancelRight},
+		HooksScope:    {ReadRight, RedeliverRight, HooksRight},
+		SettingsScope: {ReadRight, SettingsRight},
+		AdminScope:    {ReadRight, AllowlistRight, AuditRight, OperateRight},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestSilentSources sees to it that a source that does not answer gives no right
+// and takes none away.
+func TestSilentSources(t *testing.T) {
+	t.Parallel()
+	user := &Viewer{ID: 1, Login: "ada"}
+	silent := []string{"dist-git", "github.com"}
+	for _, c := range []struct {
+		viewer  *Viewer
+		right   Right
+		facts   About
+		allowed bool
+		unknown bool
+	}{
+		{user, RerunRight, About{Silent: silent}, false, true},
+		{user, RerunRight, About{Silent: silent, Role: Committer}, true, false},
+		{user, RerunRight, About{Silent: silent, Author: "ada"}, true, false},
+		{user, RerunRight, About{Silent: silent, Author: "ada", Production: true}, false, true},
+		{user, CancelRight, About{Silent: silent, Author: "ada"}, false, true},
+		{user, CancelRight, About{Silent: silent, Requester: "ada"}, true, false},
+		{user, SettingsRight, About{Silent: silent, Role: Committer}, false, true},
+		{user, OperateRight, About{Silent: silent}, false, false},
+		{user, "fly", About{Silent: silent}, false, false},
+		{nil, RerunRight, About{Silent: silent}, false, false},
+		{&Viewer{Login: "ada", ByToken: true, Scopes: []TokenScope{ReadScope}}, RerunRight, About{Silent: silent}, false, false},
+		{&Viewer{Operator: true}, RerunRight, About{Silent: silent}, true, false},
+	} {
+		v := May(c.viewer, c.right, c.facts)
+		if v.Allowed != c.allowed || v.Unknown != c.unknown {
+			t.Errorf("%s with %+v: %+v", c.right, c.facts, v)
+		}
+		if c.unknown && (v.Reason != "Whether you may cannot be told now: dist-git and github.com do not answer." || v.HowTo != howToTell) {
+			t.Errorf("%s: %+v", c.right, v)
+		}
+	}
+}
+
+// TestWaysToRights looks at what people are told who may not.
+func TestWaysToRights(t *testing.T) {
+	t.Parallel()
+	user := &Viewer{ID: 1, Login: "ada"}
+	for _, c := range []struct {
+		right  Right
+		facts  About
+		reason string
+		howTo  string
+	}{
+		{RerunRight, About{Object: "mill/wheel"}, "This needs the right to write to mill/wheel.", "Who opened a pull request may rerun"},
+		{RerunRight, About{Object: "rpms/hello", Production: true}, "needs the right to commit to rpms/hello in dist-git", "the package's maintainers"},
+		{CancelRight, About{}, "This needs the right to write to the project.", "What you asked for yourself"},
+		{SettingsRight, About{Object: "mill/wheel"}, "administer mill/wheel", "administrator"},
+		{RerunRight, About{Object: "mill/wheel", Unlinked: "github.com"}, "write to mill/wheel", "If you may at github.com: name your account there"},
+		{OperateRight, About{Unlinked: "github.com"}, "operators", "login.operator_groups"},
+	} {
+		v := May(user, c.right, c.facts)
+		if !strings.Contains(v.Reason, c.reason) || !strings.Contains(v.HowTo, c.howTo) {
+			t.Errorf("%s, %+v: %+v", c.right, c.facts, v)
+		}
+	}
+	if v := May(user, OperateRight, About{Unlinked: "github.com"}); strings.Contains(v.HowTo, "github.com") {
+		t.Errorf("operators are not made at forges: %+v", v)
 	}
 }
 

@@ -16,7 +16,7 @@ var floors = map[string]int{
 	"models": 1, "clients/httpx": 1, "clients/wire": 1,
 	"models/specfile": 2, "models/packageconfig": 2, "models/store": 2, "clients": 2, "views": 2,
 	"models/store/pgserver": 2, "models/store/storetest": 3, "models/store/seed": 3, "jobs/sandbox": 3,
-	"jobs/sources": 4, "jobs/intake": 4,
+	"jobs/sources": 4, "jobs/intake": 4, "jobs/access": 4,
 	"jobs":     5,
 	"handlers": 6, "views/browsertest": 6,
 	// Fakes: nothing that is shipped to an operator imports them but the box.

@@ -1,0 +1,212 @@
+// Package access finds out who may do what: it asks dist-git, forges and the
+// account system what somebody is to a project or package, and models.May what
+// follows from that. Everything that people may not all do asks here, at the
+// click and again before it is carried out.
+//
+// What a source says is believed for minutes. A source that does not answer
+// gives no right, and takes away none that another gives: whoever needs it is
+// told that it cannot be told now.
+package access
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"millrace/models"
+	"millrace/models/store"
+)
+
+const (
+	fresh    = 5 * time.Minute // as long is believed what a source said
+	patience = 4 * time.Second // with one question
+	pause    = 5 * time.Second // after which a source that did not answer is asked again
+	maxAsked = 16              // questions at once in one process
+)
+
+// Rights says who may do what. Its fields are set before use and not changed
+// afterwards; sources that are nil are not asked. It is safe for concurrent use,
+// and a nil *Rights knows nothing but who is an operator.
+type Rights struct {
+	Store     *store.Store
+	Log       *slog.Logger
+	Operators []string // groups whose members operate this service
+
+	DistGit     DistGit
+	DistGitHost string           // forge of the projects that are packages: src.fedoraproject.org
+	Forges      map[string]Forge // by host
+	Accounts    Accounts
+
+	Fresh    time.Duration // instead of the usual 5 minutes; 0: those
+	Patience time.Duration // instead of the usual 4 seconds; 0: those
+
+	questions questions
+}
+
+// DistGit knows who may commit to packages.
+type DistGit interface {
+	// Grant is what a user may do with a package (rpms/hello), in person and as
+	// a member of groups. With an error it is what is known nevertheless.
+	Grant(ctx context.Context, login, pkg string) (models.Grant, error)
+}
+
+// Forge knows who may write to its projects.
+type Forge interface {
+	// Service is the word under which the account system keeps accounts there:
+	// github.
+	Service() string
+	// Role is what an account there may do with a project.
+	Role(ctx context.Context, p *models.Project, login string) (models.Role, error)
+}
+
+// Accounts knows the accounts that people have elsewhere.
+type Accounts interface {
+	// Linked is the login at a service that an account names as its own; empty
+	// if it names none that can be believed.
+	Linked(ctx context.Context, login, service string) (string, error)
+}
+
+// May says whether the viewer may do right to a pipeline: to all of it, or to
+// these steps of it. It loads what p lacks.
+func (r *Rights) May(ctx context.Context, viewer *models.Viewer, right models.Right, p *models.Pipeline, steps ...*models.Step) models.Verdict {
+	if verdict, done := hopeless(viewer, right, p.Project); done {
+		return verdict
+	}
+	o, err := r.pipelineObject(ctx, right, p, steps)
+	return r.decide(ctx, viewer, right, o, err)
+}
+
+// MayProject is May about a project as such: its settings, its hooks.
+func (r *Rights) MayProject(ctx context.Context, viewer *models.Viewer, right models.Right, p *models.Project) models.Verdict {
+	if verdict, done := hopeless(viewer, right, p); done {
+		return verdict
+	}
+	return r.decide(ctx, viewer, right, object{project: p}, nil)
+}
+
+// About is all that can be found out of what the viewer is to a project and a
+// pipeline of it, which may be nil, for what writes nothing to Fedora.
+func (r *Rights) About(ctx context.Context, viewer *models.Viewer, project *models.Project, pipeline *models.Pipeline) models.About {
+	o, err := object{project: project}, error(nil)
+	if pipeline != nil {
+		o, err = r.pipelineObject(ctx, models.CancelRight, pipeline, nil)
+	}
+	about := o.about()
+	if err != nil {
+		return r.silent(ctx, about, "the database", err)
+	}
+	return r.find(ctx, viewer, o, func(models.About) bool { return false })
+}
+
+// hopeless decides without asking anybody, where the answer is the same
+// whatever the sources would say.
+func hopeless(viewer *models.Viewer, right models.Right, p *models.Project) (models.Verdict, bool) {
+	best := models.About{Role: models.Maintainer}
+	if viewer != nil {
+		best.Author, best.Requester = viewer.Login, viewer.Login
+	}
+	if p != nil {
+		best.Object = p.FullName()
+	}
+	verdict := models.May(viewer, right, best)
+	return verdict, !verdict.Allowed
+}
+
+func (r *Rights) decide(ctx context.Context, viewer *models.Viewer, right models.Right, o object, err error) models.Verdict {
+	about := o.about()
+	if err != nil {
+		about = r.silent(ctx, about, "the database", err)
+	} else {
+		about = r.find(ctx, viewer, o, func(f models.About) bool { return models.May(viewer, right, f).Allowed })
+	}
+	return models.May(viewer, right, about)
+}
+
+// find asks one source after the other until enough is known.
+func (r *Rights) find(ctx context.Context, viewer *models.Viewer, o object, enough func(models.About) bool) models.About {
+	f := o.about()
+	if viewer == nil || r == nil {
+		return f
+	}
+	if o.pipeline != nil && o.pipeline.RequesterID != 0 && o.pipeline.RequesterID == viewer.ID {
+		f.Requester = viewer.Login
+	}
+	if o.project.Forge == r.DistGitHost { // where accounts are those of here
+		f = o.own(f, viewer, viewer.Login)
+	}
+	if enough(f) {
+		return f
+	}
+	if o.production {
+		return r.findPackages(ctx, viewer, o, f)
+	}
+	for _, ask := range []func(context.Context, *models.Viewer, object, models.About) models.About{r.findAtForge, r.findPackages} {
+		if f = ask(ctx, viewer, o, f); enough(f) {
+			break
+		}
+	}
+	return f
+}
+
+// findAtForge asks what the account that the viewer has at the project's forge
+// is to the project and the pull request.
+func (r *Rights) findAtForge(ctx context.Context, viewer *models.Viewer, o object, f models.About) models.About {
+	forge := r.Forges[o.project.Forge]
+	if forge == nil || r.Accounts == nil {
+		return f
+	}
+	account, err := r.linked(ctx, viewer, forge.Service())
+	if err != nil {
+		return r.silent(ctx, f, "the account system", err)
+	}
+	if account == "" {
+		f.Unlinked = o.project.Forge
+		return f
+	}
+	f = o.own(f, viewer, account)
+	grant, err := r.grant(ctx, viewer, o.project.Path(), o.project.Forge, func(ctx context.Context) (models.Grant, error) {
+		role, err := forge.Role(ctx, o.project, account)
+		return models.Grant{Role: role}, err
+	})
+	f.Role = max(f.Role, grant.Role)
+	if err != nil {
+		f = r.silent(ctx, f, o.project.Forge, err)
+	}
+	return f
+}
+
+// findPackages asks what the viewer is to all packages that the object is about.
+func (r *Rights) findPackages(ctx context.Context, viewer *models.Viewer, o object, f models.About) models.About {
+	concerns := o.packages(r.DistGitHost)
+	if r.DistGit == nil || len(concerns) == 0 {
+		return f
+	}
+	role := models.Maintainer
+	var silent error
+	for _, c := range concerns {
+		grant, err := r.grant(ctx, viewer, c.Package, "dist-git", func(ctx context.Context) (models.Grant, error) {
+			return r.DistGit.Grant(ctx, viewer.Login, c.Package)
+		})
+		if err != nil {
+			silent = err
+		}
+		role = min(role, grant.On(c.Branches...))
+	}
+	if silent != nil {
+		f = r.silent(ctx, f, "dist-git", silent)
+	}
+	if !o.production && o.project.Forge != r.DistGitHost {
+		role = min(role, models.Committer) // a config names the package; that makes nobody administrator here
+	}
+	f.Role = max(f.Role, role)
+	return f
+}
+
+// silent notes that a source could not be asked.
+func (r *Rights) silent(ctx context.Context, f models.About, source string, err error) models.About {
+	f.Silent = append(f.Silent, source)
+	if ctx.Err() == nil && r != nil {
+		r.Log.WarnContext(ctx, "rights cannot be told", "source", source, "object", f.Object, "error", err)
+	}
+	return f
+}

@@ -1,0 +1,92 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"millrace/models"
+)
+
+// grant is what a source said a user may do with an object, for minutes.
+type grant struct {
+	bun.BaseModel `bun:"table:grants,alias:granted"`
+
+	UserID    int64  `bun:",pk"`
+	Object    string `bun:",pk"`
+	Source    string `bun:",pk"`
+	Role      string
+	CheckedAt time.Time
+}
+
+// identity is an account of a user on another service.
+type identity struct {
+	bun.BaseModel `bun:"table:identities,alias:identity"`
+
+	UserID    int64  `bun:",pk"`
+	Service   string `bun:",pk"`
+	Login     string
+	CheckedAt time.Time
+}
+
+// Grant returns what source said about a user and an object, and when. If it
+// never did the error is models.ErrNotFound.
+func (q queries) Grant(ctx context.Context, userID int64, object, source string) (models.Grant, time.Time, error) {
+	row := new(grant)
+	err := q.db.NewSelect().Model(row).Where("user_id = ?", userID).Where("object = ?", object).Where("source = ?", source).Scan(ctx)
+	if err != nil {
+		return models.Grant{}, time.Time{}, fmt.Errorf("reading what %s said of %s: %w", source, object, notFound(err))
+	}
+	g, err := models.ParseGrant(row.Role)
+	if err != nil {
+		return models.Grant{}, time.Time{}, fmt.Errorf("reading what %s said of %s: %w", source, object, err)
+	}
+	return g, row.CheckedAt, nil
+}
+
+// SaveGrant keeps what source says now.
+func (tx *Tx) SaveGrant(ctx context.Context, userID int64, object, source string, g models.Grant) error {
+	row := &grant{UserID: userID, Object: object, Source: source, Role: g.String(), CheckedAt: Now()}
+	_, err := tx.db.NewInsert().Model(row).On("CONFLICT (user_id, object, source) DO UPDATE").
+		Set("role = EXCLUDED.role").Set("checked_at = EXCLUDED.checked_at").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("keeping what %s says of %s: %w", source, object, err)
+	}
+	return nil
+}
+
+// Identity returns the login that a user has on a service, empty if they have
+// none there, and when that was found out. If it never was the error is
+// models.ErrNotFound.
+func (q queries) Identity(ctx context.Context, userID int64, service string) (string, time.Time, error) {
+	row := new(identity)
+	err := q.db.NewSelect().Model(row).Where("user_id = ?", userID).Where("service = ?", service).Scan(ctx)
+	if err != nil {
+		return "", time.Time{}, fmt.Errorf("reading the account of user %d at %s: %w", userID, service, notFound(err))
+	}
+	return row.Login, row.CheckedAt, nil
+}
+
+// SaveIdentity keeps the login of a user on a service.
+func (tx *Tx) SaveIdentity(ctx context.Context, userID int64, service, login string) error {
+	row := &identity{UserID: userID, Service: service, Login: login, CheckedAt: Now()}
+	_, err := tx.db.NewInsert().Model(row).On("CONFLICT (user_id, service) DO UPDATE").
+		Set("login = EXCLUDED.login").Set("checked_at = EXCLUDED.checked_at").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("keeping the account of user %d at %s: %w", userID, service, err)
+	}
+	return nil
+}
+
+// ForgetGrants removes what was found out about a user's rights and accounts,
+// so that it is asked anew.
+func (tx *Tx) ForgetGrants(ctx context.Context, userID int64) error {
+	for _, model := range []any{(*grant)(nil), (*identity)(nil)} {
+		if _, err := tx.db.NewDelete().Model(model).Where("user_id = ?", userID).Exec(ctx); err != nil {
+			return fmt.Errorf("forgetting the rights of user %d: %w", userID, err)
+		}
+	}
+	return nil
+}
