@@ -175,6 +175,8 @@ func topicsOf(c models.Change) []string {
 		return []string{"reports" + object, "queue"}
 	case models.LogTopic:
 		return []string{"log" + object}
+	case models.ProductTopic:
+		return []string{"project:" + strconv.FormatInt(c.ProjectID, 10)}
 	}
 	return []string{c.Topic}
 }

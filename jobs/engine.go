@@ -338,7 +338,7 @@ func (e *Engine) settle(ctx context.Context, w *Work, outcome Outcome, problem e
 		if outcome.Waiting {
 			group.Phase, group.Polls, group.PollAt = models.PhaseSubmitted, 0, now.Add(e.Timing.Poll)
 		}
-		return e.apply(g, outcome, now)
+		return e.apply(ctx, tx, g, outcome, now)
 	})
 	if err != nil || !outcome.Waiting {
 		return err
@@ -411,8 +411,14 @@ func (e *Engine) trouble(g *models.Graph, group *models.RunGroup, problem error,
 	return nil
 }
 
-// apply writes updates to the runs, as far as they are not finished.
-func (e *Engine) apply(g *models.Graph, outcome Outcome, now time.Time) error {
+// apply writes updates to the runs, as far as they are not finished, and what
+// they made outside.
+func (e *Engine) apply(ctx context.Context, tx *store.Tx, g *models.Graph, outcome Outcome, now time.Time) error {
+	for _, made := range outcome.Products {
+		if err := tx.SaveProduct(ctx, made.Product, made.From...); err != nil {
+			return err
+		}
+	}
 	for _, u := range outcome.Runs {
 		run := g.Run(u.Run.ID)
 		if run == nil || run.State.Finished() {

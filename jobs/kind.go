@@ -90,6 +90,14 @@ type Outcome struct {
 	ExternalID string   // of the submission, if it is known now
 	Waiting    bool     // a service is at it: poll
 	Runs       []Update // what changed
+	Products   []Made   // what there is outside now
+}
+
+// Made is something outside that a run made, or that is different now, and what
+// it followed from.
+type Made struct {
+	*models.Product
+	From []models.ProductRef
 }
 
 // Update is what became of a run. Fields that are empty leave what is there.

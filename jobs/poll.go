@@ -35,7 +35,7 @@ func (e *Engine) poll(ctx context.Context, groupID int64) error {
 		return ctx.Err()
 	}
 	return e.change(context.WithoutCancel(ctx), group.PipelineID, func(tx *store.Tx, g *models.Graph) error {
-		if err := e.polled(ctx, g, w, outcome, err); err != nil {
+		if err := e.polled(ctx, tx, g, w, outcome, err); err != nil {
 			return err
 		}
 		return e.followLogs(ctx, tx, g, w)
@@ -59,7 +59,7 @@ func (e *Engine) followLogs(ctx context.Context, tx *store.Tx, g *models.Graph, 
 
 // polled writes an answer, and when to ask again. A service that cannot be
 // asked does not end the group before its time is up.
-func (e *Engine) polled(ctx context.Context, g *models.Graph, w *Work, outcome Outcome, problem error) error {
+func (e *Engine) polled(ctx context.Context, tx *store.Tx, g *models.Graph, w *Work, outcome Outcome, problem error) error {
 	group := g.Groups[w.Group.ID]
 	now := store.Now()
 	if group == nil || group.Epoch != w.Group.Epoch || group.Phase != models.PhaseSubmitted {
@@ -88,7 +88,7 @@ func (e *Engine) polled(ctx context.Context, g *models.Graph, w *Work, outcome O
 		e.Log.WarnContext(ctx, "poll failed", "kind", group.Kind, "group", group.ID, "error", problem)
 	}
 	if problem == nil {
-		if err := e.apply(g, outcome, now); err != nil {
+		if err := e.apply(ctx, tx, g, outcome, now); err != nil {
 			return err
 		}
 	}

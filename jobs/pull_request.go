@@ -108,7 +108,10 @@ func (r *Runner) readConfig(ctx context.Context, forge Forge, e *models.Event) (
 func (r *Runner) facts(ctx context.Context, e *models.Event, config *models.PackageConfig, labels []string) (models.Facts, error) {
 	facts := models.Facts{
 		Now: store.Now(), Deployment: r.Deployment, DefaultBranch: e.Project.DefaultBranch, Labels: labels,
-		CoprChroots: map[string][]string{},
+		CoprChroots: map[string][]string{}, Kinds: make(map[models.StepKind]bool, len(r.Kinds)),
+	}
+	for kind := range r.Kinds {
+		facts.Kinds[kind] = true
 	}
 	var err error
 	if facts.Releases, err = r.Releases(ctx); err != nil {

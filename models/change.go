@@ -12,8 +12,8 @@ type Change struct {
 	bun.BaseModel `bun:"table:outbox,alias:change"`
 
 	ID        int64  `bun:",pk,autoincrement"`
-	Topic     string // pipeline, reports, event, log, queue
-	Object    int64  // id of the pipeline, event or run
+	Topic     string // pipeline, reports, event, log, queue, product
+	Object    int64  // id of the pipeline, event, run or product
 	ProjectID int64  // 0 if it concerns none
 	Version   int64  // of the pipeline
 	CreatedAt time.Time
@@ -26,4 +26,5 @@ const (
 	EventTopic    = "event"
 	LogTopic      = "log"
 	QueueTopic    = "queue"
+	ProductTopic  = "product" // of a project
 )

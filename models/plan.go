@@ -23,6 +23,8 @@ type Facts struct {
 	Labels        []string            // of the pull request, as they are now
 	CoprChroots   map[string][]string // by "owner/project": what custom Copr projects have enabled
 	Asked         *Asked              // nil: nobody asked, it happened by itself
+	Kinds         map[StepKind]bool   // those beyond Copr builds and tests that this service carries out
+	Downstream    Downstream
 }
 
 // Asked is what a command in a comment on a pull request asks to plan. Jobs with
@@ -65,6 +67,8 @@ func (a *Asked) obstacle(view *JobView) string {
 	switch c := a.Command; {
 	case c.Package != "" && view.Package != c.Package:
 		return fmt.Sprintf("Only the package %s was asked for.", c.Package)
+	case view.Type != JobCoprBuild && view.Type != JobTests:
+		return "Another command asks for it."
 	case c.Name == TestCommandName && view.Type == JobCoprBuild:
 		return ""
 	case have != 0:
@@ -98,8 +102,10 @@ func TriggerOf(kind EventKind) (Trigger, bool) {
 		return TriggerPullRequest, true
 	case PushEvent:
 		return TriggerCommit, true
-	case ReleaseEvent:
+	case ReleaseEvent, UpstreamVersionEvent:
 		return TriggerRelease, true
+	case KojiBuildEvent:
+		return TriggerKojiBuild, true
 	}
 	return "", false
 }
@@ -155,23 +161,43 @@ func (p *planner) decide(i int, view *JobView) {
 
 // obstacle says why a view does not ask for a step, or nothing if it does.
 func (p *planner) obstacle(view *JobView) string {
+	if reason := p.generalObstacle(view); reason != "" {
+		return reason
+	}
+	if downstreamTypes[view.Type] != "" {
+		if reason := p.downstreamObstacle(view); reason != "" || view.Type != JobUpstreamKojiBuild {
+			return reason
+		}
+	}
+	return p.referenceObstacle(view)
+}
+
+// generalObstacle is obstacle as far as it is the same for all types.
+func (p *planner) generalObstacle(view *JobView) string {
+	kind, downstream := downstreamTypes[view.Type]
+	upstream := view.Type == JobCoprBuild || view.Type == JobTests
 	switch {
-	case view.Trigger != p.trigger:
+	case !p.starts(view):
 		return fmt.Sprintf("It waits for %s; this is %s.", triggerWords[view.Trigger], triggerWords[p.trigger])
 	case !view.RunsOn(p.facts.Deployment):
 		return fmt.Sprintf("It is meant for %s (packit_instances); this is %s.", orNothing(view.PackitInstances), p.facts.Deployment)
-	case view.Type != JobCoprBuild && view.Type != JobTests:
-		if !view.Type.CanRun(view.Trigger) {
-			return fmt.Sprintf("A %s job does nothing for %s.", view.Type, triggerWords[view.Trigger])
-		}
+	case !upstream && !view.Type.CanRun(view.Trigger):
+		return fmt.Sprintf("A %s job does nothing for %s.", view.Type, triggerWords[view.Trigger])
+	case !upstream && !(downstream && p.facts.Kinds[kind]):
 		return fmt.Sprintf("Jobs of type %s are not carried out by this service.", view.Type)
+	case upstream && p.facts.Downstream.IsPackage:
+		return fmt.Sprintf("Jobs of type %s belong into the package config upstream; this is dist-git.", view.Type)
 	case p.facts.Asked != nil:
-		if reason := p.facts.Asked.obstacle(view); reason != "" {
-			return reason
-		}
+		return p.facts.Asked.obstacle(view)
 	case view.ManualTrigger:
 		return "It has manual_trigger, so it starts only when somebody asks for it."
 	}
+	return ""
+}
+
+// referenceObstacle says why the branch or labels of an upstream event are not
+// what a view is for, or nothing.
+func (p *planner) referenceObstacle(view *JobView) string {
 	branch := p.event.Commit.TargetRef
 	if p.trigger != TriggerPullRequest {
 		branch = p.event.Commit.Ref
@@ -221,6 +247,12 @@ func (p *planner) packages() []string {
 	return names
 }
 
+// plannedTypes are the job types that are carried out, in the order in which
+// their steps are planned: builds come before their tests.
+var plannedTypes = []JobType{
+	JobCoprBuild, JobTests, JobUpstreamKojiBuild, JobProposeDownstream, JobPullFromUpstream, JobKojiBuild, JobBodhiUpdate,
+}
+
 // plan makes the pipeline of one package: a source RPM for each different
 // recipe, the builds that use it, and the tests that follow them.
 func (p *planner) plan(name string) (Planned, bool) {
@@ -230,7 +262,7 @@ func (p *planner) plan(name string) (Planned, bool) {
 		Package: name, Attempt: 1, Kind: p.event.Commit.Kind, Ref: p.event.Commit.Ref, SHA: p.event.Commit.SHA,
 		Title: p.event.Commit.Title, Actor: p.event.Actor, CreatedAt: p.facts.Now,
 	}
-	for _, kind := range []JobType{JobCoprBuild, JobTests} {
+	for _, kind := range plannedTypes {
 		for _, c := range p.wanted {
 			if c.view.Package == name && c.view.Type == kind {
 				b.add(c)
@@ -281,6 +313,8 @@ func (b *builder) add(c candidate) {
 		d.Reason = fmt.Sprintf("The jobs before it have %d targets already; more are not planned for one event.", b.targets)
 	case c.view.Type == JobCoprBuild:
 		b.addBuild(c.view, d)
+	case downstreamTypes[c.view.Type] != "":
+		b.addDownstream(c.view, d)
 	default:
 		b.addTests(c.view, d)
 	}
@@ -445,8 +479,8 @@ func boolRank(first bool) int {
 }
 
 // together reports whether the targets of a step of that kind go to the service
-// in one request. Tests are asked for one by one.
-func together(kind StepKind) bool { return kind != TestsStep }
+// in one request. Tests, branches and builds in Koji are asked for one by one.
+func together(kind StepKind) bool { return kind == SRPMStep || kind == CoprBuildStep }
 
 // join puts the run of a step's target into the submission that it is part of,
 // which may be a new one. groups are those of the step so far.

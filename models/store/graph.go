@@ -93,6 +93,47 @@ func loadSteps(ctx context.Context, db bun.IDB, p *models.Pipeline, configs bool
 	return nil
 }
 
+// loadStepsOf is loadSteps for several pipelines at once, without the configs of
+// their steps.
+func loadStepsOf(ctx context.Context, db bun.IDB, pipelines []*models.Pipeline) error {
+	if len(pipelines) == 0 {
+		return nil
+	}
+	byID := make(map[int64]*models.Pipeline, len(pipelines))
+	ids := make([]int64, len(pipelines))
+	for i, p := range pipelines {
+		byID[p.ID], ids[i] = p, p.ID
+	}
+	var steps []*models.Step
+	err := db.NewSelect().Model(&steps).ExcludeColumn("config").Where("pipeline_id IN (?)", bun.List(ids)).
+		Order("pipeline_id", "position").Scan(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the steps of %d pipelines: %w", len(pipelines), err)
+	}
+	stepByID := make(map[int64]*models.Step, len(steps))
+	for _, s := range steps {
+		byID[s.PipelineID].Steps = append(byID[s.PipelineID].Steps, s)
+		stepByID[s.ID] = s
+	}
+	const inPipelines = "step_id IN (SELECT id FROM steps WHERE pipeline_id IN (?))"
+	var needs []*models.Need
+	if err := db.NewSelect().Model(&needs).Where(inPipelines, bun.List(ids)).Order("step_id", "needs_id").Scan(ctx); err != nil {
+		return fmt.Errorf("reading the needs of %d pipelines: %w", len(pipelines), err)
+	}
+	for _, n := range needs {
+		stepByID[n.StepID].Needs = append(stepByID[n.StepID].Needs, n)
+	}
+	var targets []*models.Target
+	err = db.NewSelect().Model(&targets).Relation("Run").Where(inPipelines, bun.List(ids)).Order("target.step_id", "target.position").Scan(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the targets of %d pipelines: %w", len(pipelines), err)
+	}
+	for _, t := range targets {
+		stepByID[t.StepID].Targets = append(stepByID[t.StepID].Targets, t)
+	}
+	return nil
+}
+
 // SaveGraph writes what was changed in g since it was locked. If people see any
 // of it, it counts the pipeline's version up and tells the browsers.
 func (tx *Tx) SaveGraph(ctx context.Context, g *models.Graph) error {

@@ -1,0 +1,159 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"millrace/models"
+)
+
+// SaveProduct stores what is known of a product now, and links it to those that
+// it followed from, as far as these are stored. What is known of it already is
+// kept where p is silent: who made it, the event that told of it, and when it
+// was seen first. Its id is filled in, and open pages hear of it.
+func (tx *Tx) SaveProduct(ctx context.Context, p *models.Product, from ...models.ProductRef) error {
+	p.UpdatedAt = Now()
+	if p.CreatedAt.IsZero() {
+		p.CreatedAt = p.UpdatedAt
+	}
+	if !p.State.Finished() {
+		p.FinishedAt = time.Time{}
+	} else if p.FinishedAt.IsZero() {
+		p.FinishedAt = p.UpdatedAt
+	}
+	_, err := tx.db.NewInsert().Model(p).On("CONFLICT (kind, key) DO UPDATE").
+		Set("name = EXCLUDED.name").Set("state = EXCLUDED.state").Set("data = EXCLUDED.data").
+		Set("url = CASE WHEN EXCLUDED.url = '' THEN product.url ELSE EXCLUDED.url END").
+		Set("version = CASE WHEN EXCLUDED.version = '' THEN product.version ELSE EXCLUDED.version END").
+		Set("run_id = COALESCE(product.run_id, EXCLUDED.run_id)").
+		Set("event_id = COALESCE(product.event_id, EXCLUDED.event_id)").
+		Set("poll_at = EXCLUDED.poll_at").Set("polls = EXCLUDED.polls").Set("updated_at = EXCLUDED.updated_at").
+		Set("finished_at = CASE WHEN EXCLUDED.finished_at IS NULL THEN NULL ELSE COALESCE(product.finished_at, EXCLUDED.finished_at) END").
+		Returning("id").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("storing the %s %s: %w", p.Kind, p.Key, err)
+	}
+	for _, ref := range from {
+		if err := tx.LinkProduct(ctx, p.ID, ref); err != nil {
+			return err
+		}
+	}
+	return tx.Announce(ctx, models.Change{Topic: models.ProductTopic, Object: p.ID, ProjectID: p.ProjectID})
+}
+
+// LinkProduct notes that a product followed from the one that ref names, if that
+// one is stored.
+func (tx *Tx) LinkProduct(ctx context.Context, id int64, ref models.ProductRef) error {
+	_, err := tx.db.NewRaw("INSERT INTO product_links (product_id, from_id) SELECT ?, id FROM products WHERE kind = ? AND key = ? AND id <> ? "+
+		"ON CONFLICT DO NOTHING", id, ref.Kind, ref.Key, id).Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("linking product %d to the %s %s: %w", id, ref.Kind, ref.Key, err)
+	}
+	return nil
+}
+
+// Product returns a product, or models.ErrNotFound.
+func (q queries) Product(ctx context.Context, ref models.ProductRef) (*models.Product, error) {
+	p := new(models.Product)
+	err := q.db.NewSelect().Model(p).Where("kind = ?", ref.Kind).Where("key = ?", ref.Key).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the %s %s: %w", ref.Kind, ref.Key, notFound(err))
+	}
+	return p, nil
+}
+
+// LockProduct is Product, and keeps others from changing it until the
+// transaction ends.
+func (tx *Tx) LockProduct(ctx context.Context, ref models.ProductRef) (*models.Product, error) {
+	p := new(models.Product)
+	err := forUpdate(tx.db.NewSelect().Model(p).Where("kind = ?", ref.Kind).Where("key = ?", ref.Key)).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("locking the %s %s: %w", ref.Kind, ref.Key, notFound(err))
+	}
+	return p, nil
+}
+
+// ProductsOfRun returns what a run made.
+func (q queries) ProductsOfRun(ctx context.Context, runID int64) ([]*models.Product, error) {
+	var products []*models.Product
+	if err := q.db.NewSelect().Model(&products).Where("run_id = ?", runID).Order("id").Scan(ctx); err != nil {
+		return nil, fmt.Errorf("reading what run %d made: %w", runID, err)
+	}
+	return products, nil
+}
+
+// DueProducts returns at most limit products whose service is to be asked again,
+// those that are due the longest, and puts each off until again, so that nobody
+// else asks meanwhile.
+func (tx *Tx) DueProducts(ctx context.Context, again time.Time, limit int) ([]*models.Product, error) {
+	due := tx.db.NewSelect().Model((*models.Product)(nil)).Column("id").
+		Where("poll_at <= ?", Now()).Order("poll_at").Limit(int64(limit))
+	if isPG(tx.db) {
+		due = due.For("UPDATE SKIP LOCKED")
+	}
+	var products []*models.Product
+	_, err := tx.db.NewUpdate().Model(&products).Set("poll_at = ?", again).Where("id IN (?)", due).Returning("*").Exec(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("finding products to ask about: %w", err)
+	}
+	return products, nil
+}
+
+// Releases returns the newest releases of a package, or, where that is empty, of
+// a project, the newest first; those with ids below before, 0 for all.
+func (q queries) Releases(ctx context.Context, name string, projectID, before int64, limit int) ([]*models.Product, error) {
+	var releases []*models.Product
+	query := q.db.NewSelect().Model(&releases).Where("kind = ?", models.ReleaseProduct)
+	if name != "" {
+		query = query.Where("package = ?", name)
+	} else {
+		query = query.Where("project_id = ?", projectID)
+	}
+	if before > 0 {
+		query = query.Where("id < ?", before)
+	}
+	if err := query.Order("id DESC").Limit(int64(limit)).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("listing releases: %w", err)
+	}
+	return releases, nil
+}
+
+// maxWay is how many products the way of one release may have.
+const maxWay = 2000
+
+// WayProducts returns a product and all that followed from it, directly or not,
+// in the order in which they became known.
+func (q queries) WayProducts(ctx context.Context, rootID int64) ([]*models.Product, error) {
+	var products []*models.Product
+	// The way has a handful of stages. The limit on depth ends what bad links
+	// might make go round in a circle; UNION does so too, for each depth.
+	err := q.db.NewRaw(`WITH RECURSIVE way (id, depth) AS (
+			SELECT CAST(? AS BIGINT), 0
+			UNION SELECT l.product_id, way.depth + 1 FROM product_links l JOIN way ON l.from_id = way.id WHERE way.depth < 8)
+		SELECT * FROM products WHERE id IN (SELECT id FROM way) ORDER BY id LIMIT ?`, rootID, maxWay).Scan(ctx, &products)
+	if err != nil {
+		return nil, fmt.Errorf("reading what followed from product %d: %w", rootID, err)
+	}
+	if len(products) == 0 {
+		return nil, fmt.Errorf("reading product %d: %w", rootID, models.ErrNotFound)
+	}
+	return products, nil
+}
+
+// PipelinesOfEvents returns the newest attempts of all plans of some events, with
+// their steps (without configs), needs, targets and runs, the oldest first.
+func (q queries) PipelinesOfEvents(ctx context.Context, eventIDs []int64) ([]*models.Pipeline, error) {
+	if len(eventIDs) == 0 {
+		return nil, nil
+	}
+	var all []*models.Pipeline
+	err := q.db.NewSelect().Model(&all).Where("event_id IN (?)", bun.List(eventIDs)).Order("id DESC").Limit(maxWay).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the pipelines of %d events: %w", len(eventIDs), err)
+	}
+	newest := newestOf(all)
+	return newest, loadStepsOf(ctx, q.db, newest)
+}
