@@ -80,6 +80,9 @@ func (s *Server) changeAllowance(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) applyAllowance(r *http.Request, a *models.Allowance, remove bool) error {
 	viewer, ctx := viewerOf(r), r.Context()
+	if err := s.withinLimit(r, viewer); err != nil {
+		return err
+	}
 	a.Actor = viewer.Login
 	action := map[models.AllowState]string{models.AllowedState: "allowlist.allow", models.DeniedState: "allowlist.deny"}[a.State]
 	return s.Store.InTx(ctx, func(tx *store.Tx) error {
@@ -92,7 +95,7 @@ func (s *Server) applyAllowance(r *http.Request, a *models.Allowance, remove boo
 			return err
 		}
 		return tx.Audit(ctx, &models.AuditEntry{
-			Actor: viewer.Login, UserID: viewer.ID, Via: models.ViaButton, Action: action, Object: a.Path(), Detail: a.Facts(), Result: models.AuditDone,
+			Actor: viewer.Login, UserID: viewer.ID, Via: viaOf(r), Action: action, Object: a.Path(), Detail: a.Facts(), Result: models.AuditDone,
 		})
 	})
 }

@@ -303,6 +303,17 @@ type Allowance struct {
 	Since   *time.Time        `json:"since"`
 }
 
+// Token is a token of the viewer, without its secret.
+type Token struct {
+	ID        int64               `json:"id"`
+	Name      string              `json:"name"`
+	Hint      string              `json:"hint"` // how its secret begins
+	Scopes    []models.TokenScope `json:"scopes"`
+	CreatedAt *time.Time          `json:"created_at"`
+	ExpiresAt *time.Time          `json:"expires_at"`
+	UsedAt    *time.Time          `json:"used_at"` // to some minutes
+}
+
 // AuditEntry says who did what.
 type AuditEntry struct {
 	ID     int64              `json:"id"`

@@ -200,6 +200,10 @@ func apiAllowance(a *models.Allowance) Allowance {
 	return Allowance{a.Path(), a.Name != "", a.State, a.Reason, a.Actor, when(a.UpdatedAt)}
 }
 
+func apiToken(t *models.Token) Token {
+	return Token{t.ID, t.Name, t.Hint, some(t.Scopes), when(t.CreatedAt), when(t.ExpiresAt), when(t.UsedAt)}
+}
+
 func apiAuditEntry(e *models.AuditEntry) AuditEntry {
 	out := AuditEntry{e.ID, when(e.At), e.Actor, e.Via, e.Action, e.Object, e.Detail, e.Result}
 	if out.Detail == nil {

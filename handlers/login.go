@@ -242,9 +242,14 @@ func (s *Server) endSessions(r *http.Request, everywhere bool) error {
 			if err != nil {
 				return err
 			}
+			// Who had a session in their hands could have made a token with it.
+			tokens, err := tx.RemoveTokensOf(ctx, viewer.ID)
+			if err != nil {
+				return err
+			}
 			return tx.Audit(ctx, &models.AuditEntry{
 				Actor: viewer.Login, UserID: viewer.ID, Via: models.ViaButton, Action: "logout.everywhere", Object: viewer.Login,
-				Detail: map[string]string{"sessions": fmt.Sprint(n)}, Result: models.AuditDone,
+				Detail: map[string]string{"sessions": fmt.Sprint(n), "tokens": fmt.Sprint(tokens)}, Result: models.AuditDone,
 			})
 		})
 	}

@@ -48,6 +48,7 @@ func newDoors(t testing.TB, s *store.Store) *doors {
 	d.Logins = Logins{
 		Accounts:  &fas.Client{Issuer: issuer, ID: "millrace", Secret: "secret", RedirectURL: callback},
 		Operators: []string{"sysadmin-main"}, Life: time.Hour, Idle: 30 * time.Minute,
+		TokenLife: 90 * 24 * time.Hour, TokenMost: 365 * 24 * time.Hour,
 	}
 	d.Flat = "github.com"
 	d.web = d.Handler()

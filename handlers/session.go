@@ -18,6 +18,8 @@ type Logins struct {
 	Accounts  Accounts
 	Operators []string      // groups whose members operate this service
 	Life      time.Duration // of a session, however it is used
+	TokenLife time.Duration // of a token, unless its user chooses otherwise
+	TokenMost time.Duration // of a token
 	Idle      time.Duration // after which an unused one ends
 }
 
@@ -75,10 +77,20 @@ func viewerOf(r *http.Request) *models.Viewer {
 	return v
 }
 
-// recognized finds out who sends a request, by the session that its cookie
-// names. Who has no cookie costs nothing.
+// recognized finds out who sends a request, by the token that it shows or the
+// session that its cookie names. Who has neither costs nothing. A token counts
+// alone: a program says who it is, a cookie comes along by itself.
 func (s *Server) recognized(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if secret, shown := bearer(r); shown {
+			ctx, err := s.withToken(r.Context(), w, secret)
+			if err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			next.ServeHTTP(w, r.WithContext(ctx))
+			return
+		}
 		cookie, err := r.Cookie(s.cookieName())
 		if err != nil || s.Logins.Accounts == nil || len(cookie.Value) > 200 {
 			next.ServeHTTP(w, r)

@@ -150,7 +150,7 @@ func (s *Server) withinLimit(r *http.Request, viewer *models.Viewer) error {
 
 // viaOf is the door that a request came by.
 func viaOf(r *http.Request) models.AuditVia {
-	if visitOf(r).api {
+	if viewer := viewerOf(r); visitOf(r).api || viewer != nil && viewer.ByToken {
 		return models.ViaAPI
 	}
 	return models.ViaButton

@@ -392,3 +392,21 @@ func oneTarget(t *models.Target) string {
 	}
 	return "for " + t.Name
 }
+
+// TokensPage has the tokens of the viewer.
+type TokensPage struct {
+	Tokens   []*models.Token // newest first
+	Days     []int           // lifetimes that are offered
+	MostDays int
+	Made     *models.Token // just now; nil: none
+	Secret   string        // of Made, which is never shown again
+	Problem  string        // mistake in what was sent, in words for people
+	Entry    TokenEntry    // what was sent, or what is proposed
+}
+
+// TokenEntry is what the form for a new token has.
+type TokenEntry struct {
+	Name   string
+	Scopes []models.TokenScope
+	Days   int
+}

@@ -457,6 +457,12 @@ func LogoutURL() string { return "/logout" }
 // LogoutEverywhereURL takes the form that ends all sessions of the viewer.
 func LogoutEverywhereURL() string { return "/logout/everywhere" }
 
+// TokensURL is the page of the viewer's tokens.
+func TokensURL() string { return "/settings/tokens" }
+
+// RevokeTokenURL takes the form that revokes one of them.
+func RevokeTokenURL(tokenID int64) string { return TokensURL() + "/" + id(tokenID) + "/revoke" }
+
 // AllowlistURL is who may use the service.
 func AllowlistURL(f AllowFilter) string { return withQuery("/admin/allowlist", f.pairs()...) }
 

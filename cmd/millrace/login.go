@@ -47,6 +47,10 @@ func (s *settings) checkLogin() []error {
 	if l.Idle < time.Minute || l.Session < l.Idle {
 		problems = append(problems, errors.New("login.session: must be at least login.idle, and that at least 1m"))
 	}
+	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
+	if l.TokenLife < day || l.TokenMost < l.TokenLife || l.TokenMost > year {
+		problems = append(problems, errors.New("login.token_most: must be at least login.token_life, which must be at least 1d, and at most 365d"))
+	}
 	return problems
 }
 

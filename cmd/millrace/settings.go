@@ -55,6 +55,7 @@ type settings struct {
 		Issuer, ClientID, ClientSecret string
 		OperatorGroups                 []string
 		Session, Idle                  time.Duration
+		TokenLife, TokenMost           time.Duration
 	}
 	Git struct{ Name, Email string }
 	Bus struct {
@@ -130,6 +131,8 @@ func (s *settings) all() []setting {
 		{key: "login.operator_groups", doc: "groups whose members operate this service", value: &s.Login.OperatorGroups},
 		{key: "login.session", doc: "time after which everybody has to log in again", value: &s.Login.Session},
 		{key: "login.idle", doc: "time after which who does nothing has to log in again", value: &s.Login.Idle},
+		{key: "login.token_life", doc: "time after which a token expires, unless its user chooses otherwise", value: &s.Login.TokenLife},
+		{key: "login.token_most", doc: "time after which any token expires", value: &s.Login.TokenMost},
 
 		{key: "bus.url", doc: "amqps:// address of the message bus; empty: not connected, runs are polled", value: &s.Bus.URL},
 		{key: "bus.ca", doc: "file with the broker's certificate authority", value: &s.Bus.CA},
@@ -174,6 +177,7 @@ func defaults() *settings {
 	s.TestingFarm.URL, s.TestingFarm.Ranch = "https://api.dev.testing-farm.io/v0.1", "public"
 	s.Bodhi.URL = "https://bodhi.fedoraproject.org"
 	s.Login.Session, s.Login.Idle = 7*24*time.Hour, 24*time.Hour
+	s.Login.TokenLife, s.Login.TokenMost = 90*24*time.Hour, 365*24*time.Hour
 	s.Bus.Topics = []string{"org.fedoraproject.prod.copr.build.start", "org.fedoraproject.prod.copr.build.end"}
 	w := &s.Workers
 	w.Intake, w.Work, w.Poll, w.Report, w.Logs = 16, 64, 16, 8, 4

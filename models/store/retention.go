@@ -20,11 +20,12 @@ type Ages struct {
 	Workers time.Duration // processes that no longer say that they live
 	Leases  time.Duration // leases, since they ended
 	Logins  time.Duration // sessions of browsers, since they ended
+	Tokens  time.Duration // tokens of programs, since they expired
 }
 
 // Forgotten counts what was removed.
 type Forgotten struct {
-	Logs, Bodies, Events, Deliveries, Changes, Workers, Leases, Logins int64
+	Logs, Bodies, Events, Deliveries, Changes, Workers, Leases, Logins, Tokens int64
 }
 
 // mostBatches bounds what one call of Forget removes of each thing: the rest is
@@ -49,6 +50,7 @@ func (s *Store) Forget(ctx context.Context, now time.Time, ages Ages, batch int)
 		{ages.Workers, &f.Workers, (*Tx).removeWorkers},
 		{ages.Leases, &f.Leases, (*Tx).removeLeases},
 		{ages.Logins, &f.Logins, (*Tx).removeSessions},
+		{ages.Tokens, &f.Tokens, (*Tx).removeTokens},
 	} {
 		if thing.age <= 0 {
 			continue
