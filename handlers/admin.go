@@ -107,6 +107,9 @@ func (s *Server) noteRefusal(r *http.Request, refused error, action, object stri
 	if viewer == nil {
 		return refused
 	}
+	if err := s.withinLimit(r, viewer); err != nil {
+		return err
+	}
 	err := s.Store.InTx(r.Context(), func(tx *store.Tx) error {
 		return tx.Audit(r.Context(), &models.AuditEntry{
 			Actor: viewer.Login, UserID: viewer.ID, Via: viaOf(r), Action: action, Object: object, Result: models.AuditRefused,
