@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -170,6 +171,10 @@ func (b *Box) startServices(ctx context.Context) error {
 		return err
 	}
 	b.Bodhi = bodhifake.New()
+	b.Bodhi.Address = b.access.BodhiURL
+	if err := b.Bodhi.Open(b.path("bodhi")); err != nil {
+		return err
+	}
 	b.Accounts, err = fasfake.New(fasfake.Config{
 		Dir: b.path("accounts"), Issuer: b.access.Issuer, ClientID: b.access.ClientID, ClientSecret: b.access.ClientSecret,
 		RedirectURIs: b.comeBack(), LoginPage: b.loginPage, People: people, Log: b.log,
@@ -302,12 +307,15 @@ func (b *Box) serve(w http.ResponseWriter, r *http.Request) {
 		b.serveFarm(w, r)
 	case b.Accounts.Serves(r):
 		b.Accounts.ServeHTTP(w, r)
-	case within(p, "/bodhi/releases"):
+	case slices.ContainsFunc(bodhiPaths, func(dir string) bool { return within(p, "/bodhi/"+dir) }):
 		http.StripPrefix("/bodhi", b.Bodhi).ServeHTTP(w, r)
 	default:
 		b.pages.ServeHTTP(w, r)
 	}
 }
+
+// bodhiPaths are those that Bodhi answers itself; its home is a page of the box.
+var bodhiPaths = []string{"releases", "updates", "comments", "overrides", "csrf", "oidc", "openidc"}
 
 func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
 

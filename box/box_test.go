@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"millrace/clients/bodhi"
+	"millrace/clients/bodhi/bodhifake"
 	"millrace/clients/copr"
 	"millrace/clients/fedbus"
 	"millrace/clients/github"
@@ -262,9 +263,20 @@ func TestAccess(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "copr_build") {
 		t.Errorf("config = %q, %v", text, err)
 	}
-	releases, err := (&bodhi.Client{BaseURL: b.Access().BodhiURL}).Releases(t.Context())
+	updates := &bodhi.Client{BaseURL: b.Access().BodhiURL, Account: &bodhi.Account{
+		Issuer:    b.Access().BodhiURL + "/openidc",
+		Negotiate: func(context.Context, string) (string, error) { return bodhifake.Ticket("packit"), nil },
+	}}
+	releases, err := updates.Releases(t.Context())
 	if err != nil || len(releases) == 0 {
 		t.Errorf("releases = %v, %v", releases, err)
+	}
+	saved, err := updates.CreateUpdate(t.Context(), &bodhi.Draft{Builds: []string{"hello-1.0-1.fc44"}, Notes: "New.", Type: "enhancement"})
+	if err != nil {
+		t.Fatalf("submitting an update: %v", err)
+	}
+	if found, err := updates.Update(t.Context(), saved.Updates[0].Alias); err != nil || !strings.HasPrefix(found.URL, b.Access().BodhiURL+"/updates/FEDORA-") {
+		t.Errorf("the update = %+v, %v", found, err)
 	}
 	want := []Namespace{{"fedora-crafts", true}, {"mill", true}, {"osbuild-demo", true}, {"packit", true}, {"windmill-club", false}}
 	if d := cmp.Diff(want, b.Namespaces()); d != "" {

@@ -7,14 +7,24 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
+	"sync"
 
 	"millrace/clients/httpx"
 )
 
-// Client calls one Bodhi instance. No method repeats a call.
+// DefaultURL is Fedora's instance.
+const DefaultURL = "https://bodhi.fedoraproject.org"
+
+// Client calls one Bodhi instance. Reading needs no account. No method repeats
+// a call, but for one that was refused because the session was over.
 type Client struct {
-	BaseURL string       // such as https://bodhi.fedoraproject.org
-	HTTP    *http.Client // nil means one with httpx.DefaultTimeout
+	BaseURL string       // such as DefaultURL
+	HTTP    *http.Client // for reading, and the transport for all; nil means one with httpx.DefaultTimeout
+	Account *Account     // who writes; nil: nobody
+
+	mu      sync.Mutex // above session, and held while one begins
+	session *session
 }
 
 // Error is a call that did not work, and whether it may work later.
@@ -22,7 +32,7 @@ type Error = httpx.Error
 
 // get asks for a path and decodes the answer into out.
 func (c *Client) get(ctx context.Context, operation, path string, query url.Values, out any) error {
-	address := c.BaseURL + path
+	address := c.base() + path
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
@@ -31,7 +41,13 @@ func (c *Client) get(ctx context.Context, operation, path string, query url.Valu
 	if err != nil {
 		return err
 	}
-	return httpx.Caller{Service: "bodhi", HTTP: c.HTTP, Explain: explain}.Do(ctx, operation, req, out)
+	return c.caller(c.HTTP).Do(ctx, operation, req, out)
+}
+
+func (c *Client) base() string { return strings.TrimSuffix(c.BaseURL, "/") }
+
+func (c *Client) caller(client *http.Client) httpx.Caller {
+	return httpx.Caller{Service: "bodhi", HTTP: client, Explain: explain}
 }
 
 // explain reads Bodhi's list of errors.
