@@ -79,6 +79,7 @@ type JobView struct {
 	Type    JobType
 	Trigger Trigger
 	Package string // name within the config, not the name in dist-git
+	Origin  string // where it is from if not from a file: an AutomationSource and a version
 
 	SkipBuild     bool
 	ManualTrigger bool
@@ -127,6 +128,9 @@ func (v JobView) MarshalJSON() ([]byte, error) {
 	all := v.Changed()
 	all["file_index"] = v.FileIndex
 	all["line"] = v.Line
+	if v.Origin != "" {
+		all["origin"] = v.Origin
+	}
 	return json.Marshal(all)
 }
 
@@ -142,7 +146,7 @@ func (v *JobView) UnmarshalJSON(data []byte) error {
 	own := v.jobKeys()
 	maps.Copy(own, map[string]any{
 		"job_index": &v.Index, "file_index": &v.FileIndex, "line": &v.Line,
-		"type": &v.Type, "trigger": &v.Trigger, "package": &v.Package,
+		"type": &v.Type, "trigger": &v.Trigger, "package": &v.Package, "origin": &v.Origin,
 	})
 	if err := readKeys(fields, own); err != nil {
 		return fmt.Errorf("reading a job: %w", err)

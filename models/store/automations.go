@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"millrace/models"
+)
+
+// Automations returns what is switched on or off for a package in dist-git: the
+// newest version of each job, in the order of models.AutomationJobs, with who
+// saved it.
+func (q queries) Automations(ctx context.Context, projectID int64) ([]*models.Automation, error) {
+	all, err := q.AutomationHistory(ctx, projectID)
+	return models.NewestAutomations(all), err
+}
+
+// maxHistory is how many versions are shown at most.
+const maxHistory = 200
+
+// AutomationHistory returns the versions of all jobs of a package, the newest
+// first, with who saved them.
+func (q queries) AutomationHistory(ctx context.Context, projectID int64) ([]*models.Automation, error) {
+	var all []*models.Automation
+	err := q.db.NewSelect().Model(&all).Relation("User").Where("automation.project_id = ?", projectID).
+		Order("automation.id DESC").Limit(maxHistory).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading what is switched on for project %d: %w", projectID, err)
+	}
+	return all, nil
+}
+
+// SaveAutomation stores the next version of a job and fills in its number and
+// id. expected is the number of the version that it was made from, 0 for none:
+// if there is a newer one the error is a *models.VersionError.
+func (tx *Tx) SaveAutomation(ctx context.Context, a *models.Automation, expected int) error {
+	var newest int
+	err := tx.db.NewSelect().Model((*models.Automation)(nil)).ColumnExpr("COALESCE(max(version), 0)").
+		Where("project_id = ?", a.ProjectID).Where("job = ?", a.Job).Scan(ctx, &newest)
+	if err != nil {
+		return fmt.Errorf("reading the version of %s: %w", a.Job, err)
+	}
+	if newest != expected {
+		return &models.VersionError{Newest: newest}
+	}
+	a.Version, a.CreatedAt = newest+1, Now()
+	// Of two who get this far at once the second finds the version taken.
+	res, err := tx.db.NewInsert().Model(a).On("CONFLICT (project_id, job, version) DO NOTHING").Returning("id").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("saving %s: %w", a.Job, err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return &models.VersionError{Newest: a.Version}
+	}
+	return nil
+}
