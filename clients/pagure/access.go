@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 
+	"millrace/clients/forge"
 	"millrace/clients/httpx"
 )
 
@@ -102,7 +103,7 @@ func (c contributors) collaborators() []Collaborator {
 
 // GroupMembers lists the users in a group.
 func (c *Client) GroupMembers(ctx context.Context, group string) ([]string, error) {
-	if !namePart.MatchString(group) {
+	if !forge.Name(group) {
 		return nil, fmt.Errorf("%.80q is not the name of a group", group)
 	}
 	var answer struct {

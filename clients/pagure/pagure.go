@@ -9,15 +9,16 @@ package pagure
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"millrace/clients/forge"
 	"millrace/clients/httpx"
 )
 
@@ -29,12 +30,13 @@ type Client struct {
 	BaseURL string       // without "/api/0"; empty means DefaultURL
 	Token   string       // of the API; empty for reading only
 	HTTP    *http.Client // nil means one with a timeout
+	// Pause is how long to wait before looking again at a fork that is being
+	// made; zero means two seconds.
+	Pause time.Duration
 }
 
 // Error is a call that did not work, and whether it may work later.
 type Error = httpx.Error
-
-var namePart = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9+._-]{0,199}$`)
 
 // address is where the API has a project, with the slash before it.
 func address(repo string) (string, error) {
@@ -44,7 +46,7 @@ func address(repo string) (string, error) {
 	} else if len(parts) > 2 {
 		parts = nil
 	}
-	if len(parts) == 0 || len(parts) > 4 || slices.ContainsFunc(parts, func(p string) bool { return !namePart.MatchString(p) }) {
+	if len(parts) == 0 || len(parts) > 4 || slices.ContainsFunc(parts, func(p string) bool { return !forge.Name(p) }) {
 		return "", fmt.Errorf("%.80q is not the name of a project", repo)
 	}
 	return "/" + strings.Join(parts, "/"), nil
@@ -67,6 +69,17 @@ func (c *Client) get(ctx context.Context, operation, path string, query url.Valu
 	if err != nil {
 		return err
 	}
+	return c.do(ctx, operation, req, out)
+}
+
+// post sends a form, with the given fields, to a path below that of the API.
+func (c *Client) post(ctx context.Context, operation, path string, form url.Values, out any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base()+"/api/0"+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return fmt.Errorf("making the request: %w", err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
 	return c.do(ctx, operation, req, out)
 }
 
@@ -128,5 +141,9 @@ func seconds(text string) time.Time {
 	return time.Unix(n, 0).UTC()
 }
 
-// IsNotFound reports whether there is no such thing, or none that we may see.
-func IsNotFound(err error) bool { return httpx.Status(err) == http.StatusNotFound }
+// both decodes one JSON value twice.
+type both [2]any
+
+func (b both) UnmarshalJSON(body []byte) error {
+	return errors.Join(json.Unmarshal(body, b[0]), json.Unmarshal(body, b[1]))
+}

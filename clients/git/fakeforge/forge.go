@@ -6,6 +6,7 @@ package fakeforge
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,13 +34,18 @@ type Forge struct {
 	config Config
 	git    *git.Git
 
+	ctx     context.Context // of forks that take long; ends in Close
+	stop    context.CancelFunc
+	working sync.WaitGroup
+
 	// pushing is held while refs change and while it is found out what
 	// changed. It is taken before mu.
 	pushing sync.Mutex
 
-	mu    sync.Mutex
-	world world
-	repos map[string]*repo // by path
+	mu        sync.Mutex
+	world     world
+	repos     map[string]*repo // by path
+	listeners []func(Event)
 }
 
 // world is kept in world.json.
@@ -91,7 +97,15 @@ func New(config Config) (*Forge, error) {
 	if err := f.load(); err != nil {
 		return nil, fmt.Errorf("opening a forge: %w", err)
 	}
+	f.ctx, f.stop = context.WithCancel(context.Background())
 	return f, nil
+}
+
+// Close waits for what goes on in the background. Forks that were not made yet
+// are made by CatchUp of the next process.
+func (f *Forge) Close() {
+	f.stop()
+	f.working.Wait()
 }
 
 // Now is the forge's time, in whole seconds.

@@ -24,8 +24,9 @@ type Repo struct {
 	Parent        string // path of what it is a fork of, or empty
 	Created       time.Time
 	Access        Access
-	// OpenPulls is false where pull requests are switched off.
-	OpenPulls bool
+	// OpenPulls and OpenIssues say whether there can be new ones.
+	OpenPulls, OpenIssues bool
+	Notes                 map[string]string // of the API, which see to their meaning
 }
 
 // Access is who may do what to a repository, by level.
@@ -44,7 +45,11 @@ type Access struct {
 // repo is kept in a file of its own.
 type repo struct {
 	Repo
-	Refs map[string]string // as last noticed
+	Refs       map[string]string // as last noticed
+	LastNumber int               // of pull requests and issues
+	Pulls      []*Pull
+	Issues     []*Issue
+	Flags      map[string][]Flag // by commit
 }
 
 // Name is the last part of the path.
@@ -112,7 +117,7 @@ func (f *Forge) Repos() []Repo {
 
 func (r *repo) clone() Repo {
 	c := r.Repo
-	c.Access = r.Access.clone()
+	c.Access, c.Notes = r.Access.clone(), maps.Clone(r.Notes)
 	return c
 }
 
@@ -142,6 +147,9 @@ func (f *Forge) create(ctx context.Context, made Repo, config string) error {
 	if err := gitserver.Init(ctx, f.gitDir(made.Path), made.DefaultBranch, config); err != nil {
 		return err
 	}
+	if err := f.protect(made.Path); err != nil {
+		return err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.person(made.Access.Owner)
@@ -169,6 +177,21 @@ const mainConfig = `[core]
 [gc]
 	auto = 0
 `
+
+// SetNote keeps something about a repository.
+func (f *Forge) SetNote(path, key, value string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(path)
+	if err != nil {
+		return err
+	}
+	if r.Notes == nil {
+		r.Notes = make(map[string]string)
+	}
+	r.Notes[key] = value
+	return f.save(r)
+}
 
 // SetAccess says who may do what to a repository from now on.
 func (f *Forge) SetAccess(path string, access Access) error {

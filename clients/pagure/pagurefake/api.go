@@ -1,9 +1,11 @@
 package pagurefake
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -36,8 +38,9 @@ type call struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	repo  fakeforge.Repo
-	login string // of the token; empty without one
-	rest  []string
+	login string   // of the token; empty without one
+	rest  []string // words of the path that stand for themselves
+	form  url.Values
 }
 
 // endpoint is a method and the path behind that of a project. "*" stands for
@@ -52,6 +55,27 @@ var endpoints = []endpoint{
 	{"GET", "", "", (*Fake).showProject},
 	{"GET", "contributors", "", (*Fake).showContributors},
 	{"GET", "hascommit", "", (*Fake).showHasCommit},
+	{"GET", "git/urls", "", (*Fake).showURLs},
+	{"GET", "git/branches", "", (*Fake).listBranches},
+	{"POST", "git/branch", "create_branch", (*Fake).createBranch},
+	{"POST", "pull-request/new", "pull_request_create", (*Fake).openPull},
+	{"GET", "pull-requests", "", (*Fake).listPulls},
+	{"GET", "pull-request/*", "", (*Fake).showPull},
+	{"POST", "pull-request/*", "pull_request_update", (*Fake).editPull},
+	{"GET", "pull-request/*/diffstats", "", (*Fake).showDiffStats},
+	{"POST", "pull-request/*/comment", "pull_request_comment", (*Fake).commentPull},
+	{"POST", "pull-request/*/close", "pull_request_close", (*Fake).closePull},
+	{"POST", "pull-request/*/reopen", "pull_request_close", (*Fake).reopenPull},
+	{"POST", "pull-request/*/merge", "pull_request_merge", (*Fake).mergePull},
+	{"GET", "pull-request/*/flag", "", (*Fake).listPullFlags},
+	{"POST", "pull-request/*/flag", "pull_request_flag", (*Fake).flagPull},
+	{"GET", "c/*/flag", "", (*Fake).listFlags},
+	{"POST", "c/*/flag", "commit_flag", (*Fake).flagCommit},
+	{"GET", "c/*/info", "", (*Fake).showCommit},
+	{"GET", "issues", "", (*Fake).listIssues},
+	{"POST", "new_issue", "issue_create", (*Fake).openIssue},
+	{"POST", "issue/*/comment", "issue_comment", (*Fake).commentIssue},
+	{"POST", "issue/*/status", "issue_change_status", (*Fake).changeIssue},
 }
 
 func (f *Fake) routes() *http.ServeMux {
@@ -62,7 +86,12 @@ func (f *Fake) routes() *http.ServeMux {
 		return object{"username": login}, err
 	}))
 	mux.HandleFunc("GET /api/0/group/{group}", f.plain(f.showGroup))
+	mux.HandleFunc("POST /api/0/fork", f.plain(f.fork))
 	mux.HandleFunc("/api/0/", f.serveProject)
+	mux.HandleFunc("GET /_dg/anitya/{namespace}/{name}", f.showExtra(monitoring))
+	mux.HandleFunc("GET /_dg/orphan/{namespace}/{name}", f.showExtra(orphan))
+	mux.HandleFunc("GET /-/style.css", fakeforge.ServeStyle)
+	mux.HandleFunc("/", f.servePage)
 	return mux
 }
 
@@ -88,8 +117,8 @@ func (f *Fake) respond(w http.ResponseWriter, r *http.Request, carryOut func() (
 		answer(w, http.StatusOK, v)
 		return
 	}
-	no, ok := errors.AsType[*refusal](err)
-	if !ok {
+	no := refusalOf(err)
+	if no == nil {
 		f.config.Log.ErrorContext(r.Context(), "pagure could not answer", "path", r.URL.Path, "error", err)
 		no = &refusal{500, "EDBERROR", "An error occurred at the database level and prevent the action from reaching completion", nil}
 	}
@@ -98,6 +127,61 @@ func (f *Fake) respond(w http.ResponseWriter, r *http.Request, carryOut func() (
 		body["errors"] = no.Errors
 	}
 	answer(w, no.Status, body)
+}
+
+// refusalOf is what the API says about an error of the forge; nil if it is no
+// fault of the caller.
+func refusalOf(err error) *refusal {
+	if no, ok := errors.AsType[*refusal](err); ok {
+		return no
+	}
+	switch {
+	case errors.Is(err, fakeforge.ErrInvalid):
+		return &refusal{400, "EINVALIDREQ", "Invalid or incomplete input submitted", err.Error()}
+	case errors.Is(err, fakeforge.ErrConflict):
+		return &refusal{409, "EPRCONFLICTS", "This pull-request conflicts and thus cannot be merged", nil}
+	case errors.Is(err, fakeforge.ErrState):
+		return inWords(400, "%v", err)
+	case errors.Is(err, fakeforge.ErrNotFound):
+		return &refusal{404, "ENOREQ", "Pull-Request not found", nil}
+	}
+	return nil
+}
+
+// form reads the fields of a body, which is a form or JSON.
+func form(r *http.Request) (url.Values, error) {
+	if r.Method != http.MethodPost {
+		return r.URL.Query(), nil
+	}
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/json") {
+		var in map[string]any
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			return nil, &refusal{400, "EINVALIDREQ", "Invalid or incomplete input submitted", err.Error()}
+		}
+		values := make(url.Values)
+		for key, value := range in {
+			values.Set(key, fmt.Sprint(value))
+		}
+		return values, nil
+	}
+	if err := r.ParseForm(); err != nil {
+		return nil, &refusal{400, "EINVALIDREQ", "Invalid or incomplete input submitted", err.Error()}
+	}
+	return r.PostForm, nil
+}
+
+// required checks that fields are filled in.
+func required(form url.Values, fields ...string) error {
+	missing := object{}
+	for _, field := range fields {
+		if strings.TrimSpace(form.Get(field)) == "" {
+			missing[field] = []string{"This field is required."}
+		}
+	}
+	if len(missing) > 0 {
+		return &refusal{400, "EINVALIDREQ", "Invalid or incomplete input submitted", missing}
+	}
+	return nil
 }
 
 // authorize returns whose token comes with a request, which must give a right.
@@ -121,7 +205,7 @@ func (f *Fake) authorize(r *http.Request, right string) (login string, err error
 
 // serveProject finds the project and the endpoint that a path names.
 func (f *Fake) serveProject(w http.ResponseWriter, r *http.Request) {
-	f.respond(w, r, func() (any, error) {
+	f.respond(w, r, func() (answer any, err error) {
 		path := strings.Trim(strings.TrimPrefix(r.URL.Path, "/api/0/"), "/")
 		repo, rest, ok := f.find(path)
 		if !ok {
@@ -133,12 +217,13 @@ func (f *Fake) serveProject(w http.ResponseWriter, r *http.Request) {
 				continue
 			}
 			c := &call{w: w, r: r, repo: repo, rest: words}
+			if c.form, err = form(r); err != nil {
+				return nil, err
+			}
 			if e.right != "" {
-				login, err := f.authorize(r, e.right)
-				if err != nil {
+				if c.login, err = f.authorize(r, e.right); err != nil {
 					return nil, err
 				}
-				c.login = login
 			}
 			return e.serve(f, c)
 		}
@@ -146,8 +231,7 @@ func (f *Fake) serveProject(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// match compares a request with the endpoint. Words for stars are returned; a
-// star at the end takes all that is left.
+// match compares a request with the endpoint. Words for stars are returned.
 func (e endpoint) match(method string, rest []string) (words []string, ok bool) {
 	if method != e.method {
 		return nil, false

@@ -16,10 +16,16 @@ type Faults struct {
 	FailEvery  int           // 503 with a web page, nothing done
 	DropEvery  int           // the call is carried out, and the connection breaks before the answer
 	LimitEvery int           // 429 with a Retry-After, nothing done
+
+	ForksTake time.Duration // until a new fork has branches, if nobody waits for it
+
+	// Messages of the bus.
+	LoseEvery, DoubleEvery int
+	Late                   time.Duration // how much after the answer they come
 }
 
 // counters count what "every" means.
-type counters struct{ fail, drop, limit int }
+type counters struct{ fail, drop, limit, lose, double int }
 
 func every(n int, count *int) bool {
 	if n <= 0 {
