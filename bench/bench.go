@@ -68,6 +68,7 @@ var measurements = []measurement{
 	{"scale", "lists of much beside lists of little", scale},
 	{"targets", "a pipeline of 200 targets beside one of 5", targets},
 	{"intake", "webhooks stored each second beside inserts of a row", intake},
+	{"bus", "messages of the bus stored each second beside inserts of a row", bus},
 	{"engine", "steps settled each second beside pgbench's transactions", engine},
 	{"live", "open pages: memory, and time until a change is everywhere", live},
 	{"start", "time to the first answer, size, idle memory", start},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -196,5 +197,41 @@ func TestForgeIsAccepted(t *testing.T) {
 	}
 	if sent := f.sent.Load(); stored != sent || sent < hookConnections {
 		t.Errorf("%d of %d deliveries are stored", stored, sent)
+	}
+}
+
+// TestDrain stores what a real broker has, and counts it.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it starts a broker")
+	}
+	broker, stop, err := startBroker(t.Context())
+	if errors.Is(err, errNoBroker) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	address := filepath.Join(t.TempDir(), "bus.db")
+	s, err := open(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	served, err := openSite(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer served.close()
+	const messages = 50
+	rate, err := drain(t.Context(), broker, served, messages)
+	if err != nil || rate <= 0 {
+		t.Errorf("%g messages a second, %v", rate, err)
+	}
+	var stored int
+	if err := served.store.Writer().NewRaw("SELECT count(*) FROM deliveries WHERE source = 'bus'").Scan(t.Context(), &stored); err != nil || stored != messages {
+		t.Errorf("%d messages are stored, %v", stored, err)
 	}
 }

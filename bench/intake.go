@@ -23,7 +23,7 @@ const (
 // intake measures how many webhooks a second are checked and stored, beside the
 // rows that pgbench inserts, and SQLite beside PostgreSQL.
 func intake(ctx context.Context, b *bench) error {
-	yardstick, err := b.insertLoad()
+	yardstick, err := b.insertLoad("intake")
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"millrace/clients/fedmsg"
 	"millrace/models"
 )
 
@@ -73,6 +74,14 @@ func (m *Metrics) watchQueue(log *slog.Logger, read func(ctx context.Context) (*
 	if m != nil {
 		// The only error is that it is there already: the handler was made twice.
 		_ = m.registry.Register(&queueCollector{read: read, log: log})
+	}
+}
+
+// WatchBus adds how the connection to the message bus is doing.
+func (m *Metrics) WatchBus(status func() fedmsg.Status) {
+	if m != nil {
+		// The only error is that it is there already: the process was put together twice.
+		_ = m.registry.Register(&busCollector{status})
 	}
 }
 
@@ -212,4 +221,31 @@ func (c *queueCollector) Collect(out chan<- prometheus.Metric) {
 	gauge(unhandledAge, age(c.queue.UnhandledOld))
 	gauge(unsentReports, float64(c.queue.Unsent))
 	gauge(unsentAge, age(c.queue.UnsentOld))
+}
+
+// busCollector asks the consumer of the message bus.
+type busCollector struct{ status func() fedmsg.Status }
+
+var (
+	busConnected = prometheus.NewDesc("millrace_bus_connected", "1 while the message bus is connected.", nil, nil)
+	busMessages  = prometheus.NewDesc("millrace_bus_messages_total", "Messages of the bus, by what became of them.", []string{"result"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c *busCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- busConnected
+	out <- busMessages
+}
+
+// Collect implements prometheus.Collector.
+func (c *busCollector) Collect(out chan<- prometheus.Metric) {
+	s := c.status()
+	connected := 0.0
+	if s.Connected {
+		connected = 1
+	}
+	out <- prometheus.MustNewConstMetric(busConnected, prometheus.GaugeValue, connected)
+	for result, n := range map[string]int64{"stored": s.Received, "aside": s.Aside, "dropped": s.Dropped} {
+		out <- prometheus.MustNewConstMetric(busMessages, prometheus.CounterValue, float64(n), result)
+	}
 }

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"testing"
 
+	"millrace/clients/fedmsg"
 	"millrace/models"
 	"millrace/models/store"
 	"millrace/models/store/storetest"
@@ -284,9 +285,11 @@ func TestHealth(t *testing.T) {
 	})
 	site.Metrics.Called("copr", "build.get", 503, nil, 1e9)
 	site.Metrics.Settled(models.TestsStep, models.Passed, 60e9)
+	site.Metrics.WatchBus(func() fedmsg.Status { return fedmsg.Status{Connected: true, Received: 7, Aside: 2} })
 	contains(t, site.get(t, "/metrics"), `millrace_queue_groups{kind="srpm",phase="queued"} 1`, `millrace_queue_age_seconds{kind="srpm"}`, "millrace_deliveries_unhandled 0",
 		`millrace_http_request_seconds_count{method="GET",route="/readyz",status="503"} 1`, `millrace_run_seconds_count{kind="tests",state="passed"} 1`,
-		`millrace_client_errors_total{operation="build.get",reason="server",service="copr"} 1`, `millrace_build_info{version="1.2.3"} 1`)
+		`millrace_client_errors_total{operation="build.get",reason="server",service="copr"} 1`, `millrace_build_info{version="1.2.3"} 1`,
+		"millrace_bus_connected 1", `millrace_bus_messages_total{result="stored"} 7`, `millrace_bus_messages_total{result="aside"} 2`)
 }
 
 func TestProgram(t *testing.T) {

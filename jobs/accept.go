@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -85,6 +86,35 @@ func (e *Engine) storeArrivals() {
 			close(a.done)
 		}
 	}
+}
+
+// asideLimit is how much is kept of what cannot be understood, in bytes.
+const asideLimit = 1 << 20
+
+// PutAside stores a message that nobody can take, with an event that shows people
+// what came and why nothing follows from it. A repeat does nothing.
+func (e *Engine) PutAside(ctx context.Context, d *models.Delivery, why string) error {
+	if len(d.Body) > asideLimit {
+		why = fmt.Sprintf("%s (only the first %d of its %d bytes are kept)", why, asideLimit, len(d.Body))
+		d.Body = d.Body[:asideLimit:asideLimit]
+	}
+	return e.Store.InTx(ctx, func(tx *store.Tx) error {
+		fresh, err := tx.CreateDelivery(ctx, d)
+		if err != nil || !fresh {
+			return err
+		}
+		event, err := tx.CreateEvent(ctx, &models.Event{
+			DeliveryID: d.ID, Kind: models.EventKind(d.Type), State: models.EventFailed,
+			Reason: sentence("It was put aside: " + why), DecidedAt: store.Now(),
+		})
+		if err != nil {
+			return err
+		}
+		if err := tx.SaveEvent(ctx, event); err != nil {
+			return err
+		}
+		return tx.DeliveryHandled(ctx, d.ID, event.Reason)
+	})
 }
 
 // store stores deliveries and their jobs, all or none.

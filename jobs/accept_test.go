@@ -69,3 +69,32 @@ func TestAcceptBlamesOne(t *testing.T) {
 		}
 	})
 }
+
+// TestPutAside keeps what is no message, for people to see, once.
+func TestPutAside(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		r, _ := newRunner(t, s)
+		for range 2 {
+			d := &models.Delivery{Source: models.FromBus, Key: "k", Type: "a.b", Body: append([]byte("\x00\xff"), make([]byte, 2<<20)...)}
+			if err := r.PutAside(t.Context(), d, "the body is not a JSON object"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list, err := s.Events(t.Context(), models.EventFilter{State: models.EventFailed}, models.Page{})
+		if err != nil || len(list.Rows) != 1 {
+			t.Fatalf("%d events, %v", len(list.Rows), err)
+		}
+		e, err := s.Event(t.Context(), list.Rows[0].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind != "a.b" || e.Reason != "It was put aside: the body is not a JSON object (only the first 1048576 of its 2097154 bytes are kept)." || e.DecidedAt.IsZero() {
+			t.Errorf("event %+v", e)
+		}
+		d, err := s.Delivery(t.Context(), e.DeliveryID)
+		if err != nil || len(d.Body) != asideLimit || d.HandledAt.IsZero() || d.Error != e.Reason {
+			t.Errorf("delivery of %d bytes, handled at %s, error %q, %v", len(d.Body), d.HandledAt, d.Error, err)
+		}
+	})
+}

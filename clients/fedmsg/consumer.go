@@ -15,7 +15,7 @@ import (
 // ErrDrop in a handler's error means that the message will never be of use.
 var ErrDrop = errors.New("the message is of no use")
 
-// Consumer hands the messages of some topics to a function, one at a time.
+// Consumer hands the messages of some topics to a function.
 type Consumer struct {
 	Broker
 
@@ -27,15 +27,25 @@ type Consumer struct {
 	// Public users of Fedora's bus must give a UUID; a queue that nobody
 	// listens to is removed there after about an hour.
 	Queue string
-	// Prefetch is how many messages may be under way to us; 0 means 25.
+	// Prefetch is how many messages may be under way to us; 0 means 25, or twice
+	// AtOnce if that is more.
 	Prefetch int
+	// AtOnce is how many messages are handled at a time; 0 means one after the
+	// other, in their order.
+	AtOnce int
 
 	// Handle stores a message. A message is acknowledged when Handle has
-	// returned nil, so it may come again. An error with ErrDrop in its chain
-	// drops it; after any other it is delivered again, up to Attempts times in
-	// all. The context outlives that of Run by HandleTimeout, so that what has
-	// been taken is also stored.
+	// returned nil, so it may come again. After an error it is delivered again;
+	// after Attempts of them, or one with ErrDrop in its chain, it is put aside.
+	// The context outlives that of Run by HandleTimeout, so that what has been
+	// taken is also stored.
 	Handle func(ctx context.Context, m Message) error
+	// Aside keeps, for people to look at, what Handle does not take and what is no
+	// message at all: its body may be anything, of any size; its ID and topic
+	// are harmless. As long as it returns an error too, the message is kept at
+	// the broker: it is not the message's fault then. nil means that such
+	// messages are dropped.
+	Aside func(ctx context.Context, m Message, why error) error
 	// Attempts is how often a message is tried; 0 means 10.
 	Attempts      int
 	HandleTimeout time.Duration // 0 means 30 seconds
@@ -56,6 +66,7 @@ type Status struct {
 	Since     time.Time // of the connection, or of its loss; zero before the first
 	Error     string    // why there is no connection
 	Received  int64     // messages stored since the start
+	Aside     int64     // messages put aside since the start
 	Dropped   int64     // messages given up since the start
 	Last      time.Time // when the last one was stored
 }
@@ -80,9 +91,9 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return errors.New("the message bus's consumer has no topics")
 	}
 	failed := 0
-	tries := map[string]int{}
+	t := &tries{failed: map[string]int{}}
 	for ctx.Err() == nil {
-		connected, err := c.session(ctx, tries)
+		connected, err := c.session(ctx, t)
 		if ctx.Err() != nil {
 			break
 		}
@@ -99,9 +110,8 @@ func (c *Consumer) Run(ctx context.Context) error {
 	return nil
 }
 
-// session connects, consumes, and returns why it ended. tries counts the
-// failures of messages, by their ids.
-func (c *Consumer) session(ctx context.Context, tries map[string]int) (connected bool, err error) {
+// session connects, consumes, and returns why it ended.
+func (c *Consumer) session(ctx context.Context, t *tries) (connected bool, err error) {
 	conn, channel, err := c.open(ctx)
 	if err != nil {
 		return false, err
@@ -114,36 +124,64 @@ func (c *Consumer) session(ctx context.Context, tries map[string]int) (connected
 	}
 	c.connected()
 	c.Log.InfoContext(ctx, "message bus connected", "topics", len(c.Topics))
+
+	var handling sync.WaitGroup
+	defer handling.Wait() // before hanging up: what is stored is acknowledged
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // nobody goes on waiting for a connection that is gone
+	places, silent := make(chan struct{}, c.atOnce()), make(chan error, 1)
 	for {
 		select {
 		case <-ctx.Done():
 			return true, ctx.Err()
+		case reason := <-closed:
+			return true, lost(reason)
+		case places <- struct{}{}:
+		}
+		select {
+		case <-ctx.Done():
+			return true, ctx.Err()
+		case err := <-silent:
+			return true, failure("acknowledging", err)
 		case d, ok := <-deliveries:
 			if !ok {
 				return true, ending(closed)
 			}
-			if err := c.deliver(ctx, &d, tries); err != nil {
-				return true, failure("acknowledging", err)
-			}
+			handling.Go(func() {
+				defer func() { <-places }()
+				if err := c.deliver(ctx, &d, t); err != nil {
+					select {
+					case silent <- err:
+					default: // one reason to end is enough
+					}
+				}
+			})
 		}
 	}
 }
+
+func (c *Consumer) atOnce() int { return max(1, c.AtOnce) }
 
 // ending finds out why deliveries have ended: the connection may still be
 // there if only the queue is gone.
 func ending(closed <-chan *amqp.Error) error {
 	select {
 	case reason := <-closed:
-		if reason != nil {
-			return failure("consuming", reason)
-		}
+		return lost(reason)
 	case <-time.After(100 * time.Millisecond):
+		return lost(nil)
 	}
-	return failure("consuming", errors.New("the broker ended the deliveries"))
+}
+
+func lost(reason *amqp.Error) error {
+	if reason == nil {
+		return failure("consuming", errors.New("the broker ended the deliveries"))
+	}
+	return failure("consuming", reason)
 }
 
 func (c *Consumer) subscribe(channel *amqp.Channel) (<-chan amqp.Delivery, error) {
-	if err := channel.Qos(cmp.Or(c.Prefetch, 25), 0, false); err != nil {
+	if err := channel.Qos(cmp.Or(c.Prefetch, max(25, 2*c.atOnce())), 0, false); err != nil {
 		return nil, failure("limiting deliveries", err)
 	}
 	queue := c.Queue
@@ -166,54 +204,83 @@ func (c *Consumer) subscribe(channel *amqp.Channel) (<-chan amqp.Delivery, error
 	return deliveries, nil
 }
 
+// tries counts the failures of messages, by their ids.
+type tries struct {
+	mu     sync.Mutex // above failed
+	failed map[string]int
+}
+
 // maxTries bounds the memory for messages that fail; they fail together, when
 // the database is away, so to forget some only means a few more attempts.
 const maxTries = 10_000
 
+func (t *tries) add(id string) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.failed) > maxTries {
+		clear(t.failed)
+	}
+	t.failed[id]++
+	return t.failed[id]
+}
+
+func (t *tries) forget(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.failed, id)
+}
+
 // deliver handles one message and tells the broker what became of it. Its
 // error is that of telling.
-func (c *Consumer) deliver(ctx context.Context, d *amqp.Delivery, tries map[string]int) error {
+func (c *Consumer) deliver(ctx context.Context, d *amqp.Delivery, t *tries) error {
 	m, err := fromDelivery(d)
-	if err != nil {
-		return c.drop(ctx, d, m, err)
-	}
-	// What was taken from the broker is to be written down, even while ending.
-	handling, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(c.HandleTimeout, 30*time.Second))
-	err = c.Handle(handling, m)
-	cancel()
+	useless := err != nil
 	if err == nil {
-		delete(tries, m.ID)
-		if err := d.Ack(false); err != nil {
-			return err
+		err = c.handle(ctx, m, c.Handle)
+		useless = errors.Is(err, ErrDrop)
+	}
+	if err == nil {
+		t.forget(m.ID)
+		c.count(func(s *Status) { s.Received++; s.Last = time.Now() })
+		return d.Ack(false)
+	}
+	failed := t.add(m.ID)
+	if useless || failed >= cmp.Or(c.Attempts, 10) {
+		if c.Aside == nil {
+			t.forget(m.ID)
+			c.Log.ErrorContext(ctx, "message dropped", "error", err, "message", m.ID, "topic", m.Topic)
+			c.count(func(s *Status) { s.Dropped++ })
+			return d.Nack(false, false)
 		}
-		c.mu.Lock()
-		c.status.Received++
-		c.status.Last = time.Now()
-		c.mu.Unlock()
-		return nil
-	}
-	tries[m.ID]++
-	failed := tries[m.ID]
-	if errors.Is(err, ErrDrop) || failed >= cmp.Or(c.Attempts, 10) {
-		delete(tries, m.ID)
-		return c.drop(ctx, d, m, err)
-	}
-	if len(tries) > maxTries {
-		clear(tries)
+		problem := c.handle(ctx, m, func(ctx context.Context, m Message) error { return c.Aside(ctx, m, err) })
+		if problem == nil {
+			t.forget(m.ID)
+			c.Log.ErrorContext(ctx, "message put aside", "error", err, "message", m.ID, "topic", m.Topic)
+			c.count(func(s *Status) { s.Aside++ })
+			return d.Ack(false)
+		}
+		err = problem
 	}
 	wait := c.wait(failed - 1)
 	c.Log.WarnContext(ctx, "message not stored", "error", err, "message", m.ID, "topic", m.Topic, "attempt", failed, "retry", wait)
-	// The others wait as well: what keeps one from being stored keeps them too.
+	// It keeps its place meanwhile: what hinders one from being stored hinders
+	// the others too.
 	sleep(ctx, wait)
 	return d.Nack(false, true)
 }
 
-func (c *Consumer) drop(ctx context.Context, d *amqp.Delivery, m Message, why error) error {
-	c.Log.ErrorContext(ctx, "message dropped", "error", why, "message", m.ID, "topic", m.Topic)
+// handle calls f with time to end: what was taken from the broker is to be
+// written down, even while we end.
+func (c *Consumer) handle(ctx context.Context, m Message, f func(context.Context, Message) error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(c.HandleTimeout, 30*time.Second))
+	defer cancel()
+	return f(ctx, m)
+}
+
+func (c *Consumer) count(f func(s *Status)) {
 	c.mu.Lock()
-	c.status.Dropped++
-	c.mu.Unlock()
-	return d.Nack(false, false)
+	defer c.mu.Unlock()
+	f(&c.status)
 }
 
 // wait is the pause after so many failures: doubling, and up to a half longer,

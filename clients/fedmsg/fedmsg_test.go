@@ -56,7 +56,7 @@ func (i *inbox) ids() []string {
 
 func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 4000 {
+	for range 20_000 { // over a minute: a broker may start meanwhile
 		if ok() {
 			return
 		}
@@ -110,6 +110,8 @@ func TestRabbitMQ(t *testing.T) {
 		"stop while storing": testStopWhileStoring,
 		"refusals":           testRefusals,
 		"publisher":          testPublisher,
+		"put aside":          testPutAside,
+		"many at once":       testManyAtOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -424,4 +426,154 @@ func testPublisher(t *testing.T, server *rabbittest.Server, secure fedmsg.Broker
 	}
 	out.Close()
 	publish(t, out, message("again", "published.x")) // connects anew
+}
+
+// testPutAside has messages that nobody can store, and a database that is away:
+// the first are kept for people, for the second the broker keeps them.
+func testPutAside(t *testing.T, server *rabbittest.Server, secure fedmsg.Broker) {
+	in := &inbox{refuse: func(_ int, m fedmsg.Message) error {
+		if m.ID == "never" {
+			return errors.New("the database refuses it")
+		}
+		return nil
+	}}
+	var mu sync.Mutex
+	aside, refused := map[string]string{}, 0
+	consumer := &fedmsg.Consumer{Broker: secure, Topics: []string{"aside.#"}, Handle: in.handle, Attempts: 3, AtOnce: 4}
+	consumer.Aside = func(_ context.Context, m fedmsg.Message, why error) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if refused < 5 {
+			refused++
+			return errors.New("the database is away")
+		}
+		aside[m.Topic] = m.ID + ": " + why.Error()
+		return nil
+	}
+	consume(t, consumer)
+	channel := raw(t, server)
+	for topic, message := range map[string]amqp.Publishing{
+		"aside.broken":        {Body: []byte("no JSON"), MessageId: "broken"},
+		"aside.topic\x00\xff": {Body: []byte("{}"), MessageId: "odd topic"},
+		"aside.id":            {Body: []byte(`[]`), MessageId: "odd\x00id"},
+	} {
+		if err := channel.Publish("amq.topic", topic, false, false, message); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, publisher(t, secure), message("never", "aside.never"), message("fine", "aside.fine"))
+	await(t, "all are done with", func() bool { s := consumer.Status(); return s.Received == 1 && s.Aside == 4 })
+	mu.Lock()
+	defer mu.Unlock()
+	if id := aside["aside.id"]; !strings.HasPrefix(id, "sha256-") {
+		t.Errorf("an odd id became %q", id)
+	}
+	delete(aside, "aside.id")
+	want := map[string]string{
+		"aside.broken": "broken: the body is not a JSON object", "aside.never": "never: the database refuses it",
+		"aside.topic\uFFFD": "odd topic: the topic is malformed",
+	}
+	if diff := cmp.Diff(want, aside); diff != "" || consumer.Status().Dropped != 0 {
+		t.Errorf("%+v %s", consumer.Status(), diff)
+	}
+}
+
+// testManyAtOnce handles some while others are being stored; each once.
+func testManyAtOnce(t *testing.T, _ *rabbittest.Server, secure fedmsg.Broker) {
+	const atOnce = 4
+	var mu sync.Mutex
+	now, most := 0, 0
+	in := new(inbox)
+	full := make(chan bool)
+	consumer := &fedmsg.Consumer{Broker: secure, Topics: []string{"many.x"}, AtOnce: atOnce}
+	consumer.Handle = func(ctx context.Context, m fedmsg.Message) error {
+		mu.Lock()
+		now++
+		most = max(most, now)
+		if now == atOnce && most == atOnce && len(in.ids()) == 0 {
+			select {
+			case <-full:
+			default:
+				close(full)
+			}
+		}
+		mu.Unlock()
+		<-full // nobody ends before all places are taken
+		mu.Lock()
+		now--
+		mu.Unlock()
+		return in.handle(ctx, m)
+	}
+	consume(t, consumer)
+	out := publisher(t, secure)
+	want := map[string]bool{}
+	for i := range 40 {
+		id := fmt.Sprint(i)
+		want[id] = true
+		publish(t, out, message(id, "many.x"))
+	}
+	await(t, "all are stored", func() bool { return consumer.Status().Received == 40 })
+	got := map[string]bool{}
+	for _, id := range in.ids() {
+		got[id] = true
+	}
+	if diff := cmp.Diff(want, got); diff != "" || most != atOnce {
+		t.Errorf("%d at once %s", most, diff)
+	}
+}
+
+// TestBrokerDies kills a broker while 10,000 messages come in a burst, some of
+// them twice, and the database is away for a while: none is lost.
+func TestBrokerDies(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("it takes a while")
+	}
+	server := rabbittest.Start(t)
+	plain := fedmsg.Broker{URL: server.PlainURL}
+	const all = 10_000
+	var mu sync.Mutex
+	stored, calls := map[string]int{}, 0
+	consumer := &fedmsg.Consumer{Broker: plain, Queue: "0f9aa9e4-6f7e-4f5e-9b83-0d8c1f4d9a07", Topics: []string{"burst.#"}, AtOnce: 16, Attempts: 2}
+	consumer.Handle = func(_ context.Context, m fedmsg.Message) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if calls++; calls > 3000 && calls < 3100 {
+			return errors.New("the database is away")
+		}
+		stored[m.ID]++
+		return nil
+	}
+	consumer.Aside = func(context.Context, fedmsg.Message, error) error { return errors.New("the database is away") }
+	consume(t, consumer)
+	count := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(stored)
+	}
+	var senders sync.WaitGroup
+	for part := range 8 {
+		senders.Go(func() {
+			out := &fedmsg.Publisher{Broker: plain}
+			defer out.Close()
+			for i := part; i < all; i += 8 {
+				m := message(fmt.Sprint(i), "burst.x")
+				for range 1 + i%100/99 { // each hundredth twice
+					// The broker may have taken it and died before it could say so.
+					await(t, "the broker takes a message", func() bool { return out.Publish(t.Context(), m) == nil })
+				}
+			}
+		})
+	}
+	for _, after := range []int{1000, 6000} {
+		await(t, "some are stored", func() bool { return count() >= after })
+		server.Kill()
+		await(t, "the loss is noticed", func() bool { return !consumer.Status().Connected })
+		server.Restart()
+	}
+	senders.Wait()
+	await(t, "all are stored", func() bool { return count() == all })
+	if s := consumer.Status(); s.Dropped != 0 || s.Aside != 0 {
+		t.Errorf("%+v", s)
+	}
 }

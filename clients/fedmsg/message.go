@@ -17,6 +17,9 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"millrace/clients/httpx"
+	"millrace/clients/wire"
 )
 
 // Message is one message of the bus.
@@ -46,21 +49,23 @@ func checkBody(body []byte) error {
 
 func isObject(b []byte) bool { return bytes.HasPrefix(bytes.TrimLeft(b, " \t\r\n"), []byte("{")) }
 
-// fromDelivery understands what the broker delivered.
+// fromDelivery understands what the broker delivered. Beside an error, the
+// message has an id and a topic that can be kept.
 func fromDelivery(d *amqp.Delivery) (Message, error) {
 	m := Message{ID: d.MessageId, Topic: d.RoutingKey, Body: d.Body}
-	if err := checkBody(m.Body); err != nil {
-		return m, err
-	}
 	sentAt, _ := d.Headers["sent-at"].(string)
 	m.SentAt = parseTime(sentAt)
 	if m.SentAt.IsZero() {
 		m.SentAt = d.Timestamp.UTC()
 	}
-	if m.ID == "" {
+	if !wire.Printable(m.ID, maxName) { // it becomes a key of the database
 		m.ID = contentID(m)
 	}
-	return m, nil
+	if !wire.Printable(m.Topic, maxName) {
+		m.Topic = httpx.Clean(m.Topic, maxName)
+		return m, errors.New("the topic is malformed")
+	}
+	return m, checkBody(m.Body)
 }
 
 func contentID(m Message) string {

@@ -96,11 +96,12 @@ func TestFromDelivery(t *testing.T) {
 	}{
 		{"whole", amqp.Delivery{MessageId: "m", RoutingKey: "a.b", Headers: amqp.Table{"sent-at": "2026-03-04T08:11:12+00:00"}, Body: []byte(` {}`)},
 			Message{ID: "m", Topic: "a.b", SentAt: at, Body: json.RawMessage(` {}`)}, true},
-		{"broker's time", amqp.Delivery{MessageId: "m", Timestamp: at, Headers: amqp.Table{"sent-at": int64(7)}, Body: []byte(`{}`)},
-			Message{ID: "m", SentAt: at, Body: json.RawMessage(`{}`)}, true},
-		{"no JSON", amqp.Delivery{MessageId: "m", Body: []byte(`<x>`)}, Message{}, false},
-		{"no object", amqp.Delivery{MessageId: "m", Body: []byte(`[1]`)}, Message{}, false},
-		{"broken", amqp.Delivery{MessageId: "m", Body: []byte(`{"a":}`)}, Message{}, false},
+		{"broker's time", amqp.Delivery{MessageId: "m", RoutingKey: "a", Timestamp: at, Headers: amqp.Table{"sent-at": int64(7)}, Body: []byte(`{}`)},
+			Message{ID: "m", Topic: "a", SentAt: at, Body: json.RawMessage(`{}`)}, true},
+		{"no topic", amqp.Delivery{MessageId: "m", Body: []byte(`{}`)}, Message{}, false},
+		{"no JSON", amqp.Delivery{MessageId: "m", RoutingKey: "a", Body: []byte(`<x>`)}, Message{}, false},
+		{"no object", amqp.Delivery{MessageId: "m", RoutingKey: "a", Body: []byte(`[1]`)}, Message{}, false},
+		{"broken", amqp.Delivery{MessageId: "m", RoutingKey: "a", Body: []byte(`{"a":}`)}, Message{}, false},
 		{"empty", amqp.Delivery{MessageId: "m"}, Message{}, false},
 	} {
 		got, err := fromDelivery(&test.delivery)

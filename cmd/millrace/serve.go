@@ -97,6 +97,9 @@ func (p *process) run(ctx context.Context, ready func(address string)) error {
 	}
 	defer v.store.Close()
 	p.service = v
+	if v.bus != nil && p.workers {
+		metrics.WatchBus(v.bus.Status)
+	}
 	v.runner.Watch = jobs.Watcher{Settled: metrics.Settled, Retried: metrics.Retried}
 	if p.opened != nil {
 		if err := p.opened(v); err != nil {

@@ -180,25 +180,32 @@ func set(names []string) map[string]bool {
 }
 
 // assembleBus makes the consumer of bus messages: each is stored before it is
-// acknowledged.
+// acknowledged, and what cannot be is put aside for people to see.
 func (v *service) assembleBus() error {
 	s := v.settings.Bus
 	if s.URL == "" {
 		return nil
 	}
-	broker := fedmsg.Broker{URL: s.URL, App: "millrace"}
-	if s.Certificate != "" {
+	broker := fedmsg.Broker{URL: s.URL, App: "millrace", AppURL: v.settings.Base, Contact: v.settings.Git.Email}
+	if s.Certificate != "" || s.CA != "" {
 		tls, err := fedmsg.LoadTLS(s.CA, s.Certificate, s.Key)
 		if err != nil {
 			return fmt.Errorf("reading the certificates of the bus: %w", err)
 		}
 		broker.TLS = tls
 	}
+	delivery := func(m fedmsg.Message) *models.Delivery {
+		return &models.Delivery{Source: models.FromBus, Key: m.ID, Type: m.Topic, Body: m.Body}
+	}
 	v.bus = &fedmsg.Consumer{
-		Broker: broker, Topics: s.Topics, Queue: s.Queue, Log: v.log,
+		// Half of what is under way is being stored, together, while the rest comes.
+		Broker: broker, Topics: s.Topics, Queue: s.Queue, Log: v.log, Prefetch: s.Prefetch, AtOnce: (s.Prefetch + 1) / 2,
 		Handle: func(ctx context.Context, m fedmsg.Message) error {
-			_, err := v.runner.Accept(ctx, &models.Delivery{Source: models.FromBus, Key: m.ID, Type: m.Topic, Body: m.Body})
+			_, err := v.runner.Accept(ctx, delivery(m))
 			return err
+		},
+		Aside: func(ctx context.Context, m fedmsg.Message, why error) error {
+			return v.runner.PutAside(ctx, delivery(m), why.Error())
 		},
 	}
 	return nil

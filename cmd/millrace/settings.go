@@ -62,6 +62,7 @@ type settings struct {
 		URL, CA, Certificate, Key, Queue string
 		Topics                           []string
 		Tokens                           []string
+		Prefetch                         int
 	}
 	Workers struct {
 		Intake, Work, Poll, Report, Logs int
@@ -140,6 +141,7 @@ func (s *settings) all() []setting {
 		{key: "bus.key", doc: "file with its key", value: &s.Bus.Key},
 		{key: "bus.queue", doc: "name of our durable queue; empty: a queue that ends with the connection", value: &s.Bus.Queue},
 		{key: "bus.topics", doc: "topics to listen to", value: &s.Bus.Topics},
+		{key: "bus.prefetch", doc: "messages that may be under way to one process; half of them are stored together", value: &s.Bus.Prefetch},
 		{key: "bus.tokens", doc: "tokens with which messages may be posted to /hooks/bus", value: &s.Bus.Tokens, secret: true},
 
 		{key: "workers.listen", doc: "address where a process with workers alone answers /healthz, /readyz and /metrics; empty: nowhere", value: &s.Workers.Listen},
@@ -165,6 +167,9 @@ func (s *settings) all() []setting {
 	}
 }
 
+// maxPrefetch is the largest number that AMQP has for it.
+const maxPrefetch = 65535
+
 // defaults suit Fedora.
 func defaults() *settings {
 	s := new(settings)
@@ -179,6 +184,7 @@ func defaults() *settings {
 	s.Login.Session, s.Login.Idle = 7*24*time.Hour, 24*time.Hour
 	s.Login.TokenLife, s.Login.TokenMost = 90*24*time.Hour, 365*24*time.Hour
 	s.Bus.Topics = []string{"org.fedoraproject.prod.copr.build.start", "org.fedoraproject.prod.copr.build.end"}
+	s.Bus.Prefetch = 64
 	w := &s.Workers
 	w.Intake, w.Work, w.Poll, w.Report, w.Logs = 16, 64, 16, 8, 4
 	w.Lease, w.Sweep, w.Poll1, w.PollMax = 30*time.Second, time.Second, 30*time.Second, 10*time.Minute
@@ -398,6 +404,12 @@ func (s *settings) check() []error {
 			*value = string(text)
 		}
 	}
+	if (s.Bus.Certificate == "") != (s.Bus.Key == "") {
+		complain("bus.key: a certificate and its key go together")
+	}
+	if s.Bus.Prefetch > maxPrefetch {
+		complain("bus.prefetch: must be at most %d", maxPrefetch)
+	}
 	s.Login.ClientSecret = strings.TrimSpace(s.Login.ClientSecret)
 	problems = append(problems, s.checkLogin()...)
 	for key, value := range map[string]time.Duration{
@@ -409,7 +421,7 @@ func (s *settings) check() []error {
 		}
 	}
 	for key, value := range map[string]int{
-		"workers.intake": s.Workers.Intake, "workers.work": s.Workers.Work, "workers.poll": s.Workers.Poll,
+		"bus.prefetch": s.Bus.Prefetch, "workers.intake": s.Workers.Intake, "workers.work": s.Workers.Work, "workers.poll": s.Workers.Poll,
 		"workers.report": s.Workers.Report, "workers.logs": s.Workers.Logs, "workers.tries": s.Workers.Tries,
 	} {
 		if value <= 0 {

@@ -20,9 +20,19 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
-	"testing"
 	"time"
 )
+
+// TB is what is needed of a testing.TB, so that who measures can use a broker
+// too.
+type TB interface {
+	Helper()
+	Context() context.Context
+	Cleanup(f func())
+	Skip(args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
 
 // Server is a broker with nothing in it.
 type Server struct {
@@ -34,6 +44,13 @@ type Server struct {
 	Authority, Certificate, Key string
 	// Address is where PlainURL leads, for a Proxy.
 	Address string
+
+	t      TB
+	dir    string
+	env    []string
+	server string // path of the program
+	pid    int    // of the process group
+	ended  <-chan struct{}
 }
 
 const (
@@ -47,7 +64,7 @@ const startTimeout = 60 * time.Second
 
 // Start runs a broker until the test ends. Without an installed RabbitMQ the
 // test is skipped, but fails where the environment says CI=true.
-func Start(t testing.TB) *Server {
+func Start(t TB) *Server {
 	t.Helper()
 	server, erlangPorts := find("rabbitmq-server", "/usr/lib/rabbitmq/bin"), find("epmd", "/usr/bin")
 	if server == "" || erlangPorts == "" {
@@ -75,13 +92,26 @@ func Start(t testing.TB) *Server {
 	certify(t, dir)
 	configure(t, dir, ports)
 
-	env := environment(dir, ports)
+	s.t, s.dir, s.env, s.server = t, dir, environment(dir, ports), server
 	// The node would start this daemon by itself, and leave it behind.
-	run(t, env, filepath.Join(dir, "epmd.log"), erlangPorts, "-port", fmt.Sprint(ports[2]), "-address", "127.0.0.1")
-	log := filepath.Join(dir, "server.log")
-	ended := run(t, env, log, server)
-	awaitReady(t, s, log, ended)
+	run(t, s.env, filepath.Join(dir, "epmd.log"), erlangPorts, "-port", fmt.Sprint(ports[2]), "-address", "127.0.0.1")
+	s.Restart()
 	return s
+}
+
+// Kill ends the broker as a failure of its machine would.
+func (s *Server) Kill() {
+	s.t.Helper()
+	_ = syscall.Kill(-s.pid, syscall.SIGKILL) // it may be gone
+	<-s.ended
+}
+
+// Restart starts the broker again after Kill, with all that it had on disk.
+func (s *Server) Restart() {
+	s.t.Helper()
+	log := filepath.Join(s.dir, "server.log")
+	s.pid, s.ended = run(s.t, s.env, log, s.server)
+	awaitReady(s.t, s, log, s.ended)
 }
 
 // find prefers folder: what Debian puts into the path changes the user first.
@@ -97,7 +127,7 @@ func find(name, folder string) string {
 	return path
 }
 
-func freePorts(t testing.TB, n int) []int {
+func freePorts(t TB, n int) []int {
 	t.Helper()
 	ports := make([]int, n)
 	for i := range ports {
@@ -111,7 +141,7 @@ func freePorts(t testing.TB, n int) []int {
 	return ports
 }
 
-func configure(t testing.TB, dir string, ports []int) {
+func configure(t TB, dir string, ports []int) {
 	t.Helper()
 	write(t, dir, "plugins", "[rabbitmq_auth_mechanism_ssl].\n")
 	write(t, dir, "advanced.config", "[].\n")
@@ -167,7 +197,7 @@ const watched = `(trap "" TERM; cat <&3; kill -TERM 0; sleep 10; kill -KILL 0) >
 
 // run starts a program in a process group of its own, which is ended with the
 // test. The channel is closed when the program has ended.
-func run(t testing.TB, env []string, log, name string, args ...string) <-chan struct{} {
+func run(t TB, env []string, log, name string, args ...string) (pid int, running <-chan struct{}) {
 	t.Helper()
 	out, err := os.Create(log)
 	if err != nil {
@@ -204,11 +234,11 @@ func run(t testing.TB, env []string, log, name string, args ...string) <-chan st
 		<-ended
 		ours.Close()
 	})
-	return ended
+	return cmd.Process.Pid, ended
 }
 
 // awaitReady waits until the broker answers with its protocol.
-func awaitReady(t testing.TB, s *Server, log string, ended <-chan struct{}) {
+func awaitReady(t TB, s *Server, log string, ended <-chan struct{}) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
@@ -244,7 +274,7 @@ func answers(ctx context.Context, address string) bool {
 }
 
 // certify makes an authority and certificates for the broker and for user.
-func certify(t testing.TB, dir string) {
+func certify(t TB, dir string) {
 	t.Helper()
 	ca := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true,
@@ -262,7 +292,7 @@ func certify(t testing.TB, dir string) {
 	}, ca, caKey)
 }
 
-func issue(t testing.TB, dir, name string, cert, signer *x509.Certificate, signerKey *ecdsa.PrivateKey) *ecdsa.PrivateKey {
+func issue(t TB, dir, name string, cert, signer *x509.Certificate, signerKey *ecdsa.PrivateKey) *ecdsa.PrivateKey {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -292,7 +322,7 @@ func encode(kind string, der []byte) string {
 	return b.String()
 }
 
-func write(t testing.TB, dir, name, content string) {
+func write(t TB, dir, name, content string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
