@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -14,11 +15,8 @@ type Grant struct {
 	Branches []string // patterns of branches; on these the role is at least Committer
 }
 
-// Most patterns, and their length, that are taken from a source.
-const (
-	maxBranchPatterns = 100
-	maxBranchPattern  = 200
-)
+// maxBranchPatterns is how many patterns are kept; more can only be a mistake.
+const maxBranchPatterns = 100
 
 // On is the role for what is about all of these branches. Without any it is
 // about the whole object: patterns then help only if they leave out nothing.
@@ -50,44 +48,10 @@ func (g Grant) Merge(other Grant) Grant {
 // matchBranch matches a branch with a pattern as a shell does file names, but
 // with stars that match slashes too, as Pagure's do.
 func matchBranch(pattern, branch string) bool {
-	if len(pattern) > maxBranchPattern {
-		return false
-	}
-	re, err := regexp.Compile(`(?s)\A` + branchRegexp(pattern) + `\z`)
-	return err == nil && re.MatchString(branch)
-}
-
-func branchRegexp(pattern string) string {
-	var b strings.Builder
-	for i := 0; i < len(pattern); i++ {
-		switch c := pattern[i]; c {
-		case '*':
-			b.WriteString(".*")
-		case '?':
-			b.WriteString(".")
-		case '[':
-			from := i + 1
-			if strings.HasPrefix(pattern[from:], "!") {
-				from++
-			}
-			end := strings.IndexByte(pattern[min(from+1, len(pattern)):], ']') // one at the start is a member
-			if end < 0 {
-				b.WriteString(`\[`)
-				continue
-			}
-			end += from + 1
-			not := ""
-			if from > i+1 {
-				not = "^"
-			}
-			members := strings.NewReplacer(`\`, `\\`, `[`, `\[`, `]`, `\]`, `^`, `\^`, `&`, `\&`, `~`, `\~`).Replace(pattern[from:end])
-			b.WriteString("[" + not + members + "]")
-			i = end
-		default:
-			b.WriteString(regexp.QuoteMeta(pattern[i : i+1]))
-		}
-	}
-	return b.String()
+	// What stands for a slash here is in no name of a branch.
+	plain := strings.NewReplacer("/", "\x01", "[!", "[^")
+	ok, err := path.Match(plain.Replace(pattern), strings.ReplaceAll(branch, "/", "\x01"))
+	return err == nil && ok
 }
 
 // grantWords are the roles as they are stored.
@@ -99,11 +63,12 @@ func (g Grant) String() string {
 	if !ok {
 		word = grantWords[Anyone]
 	}
-	patterns := g.Branches[:min(len(g.Branches), maxBranchPatterns)]
-	if len(patterns) == 0 {
-		return word
+	for _, pattern := range g.Branches[:min(len(g.Branches), maxBranchPatterns)] {
+		if pattern != "" && !strings.ContainsAny(pattern, " \t\r\n") { // no branch has spaces
+			word += " " + pattern
+		}
 	}
-	return word + " " + strings.Join(patterns, " ")
+	return word
 }
 
 // ParseGrant reads what String wrote.
@@ -118,19 +83,6 @@ func ParseGrant(text string) (Grant, error) {
 		}
 	}
 	return Grant{}, fmt.Errorf("%q is no grant", words[0])
-}
-
-// BranchPatterns are the patterns in a list with commas, as Pagure writes those
-// of collaborators.
-func BranchPatterns(text string) []string {
-	var patterns []string
-	for p := range strings.SplitSeq(text, ",") {
-		p = strings.TrimSpace(p)
-		if p != "" && len(p) <= maxBranchPattern && !strings.ContainsAny(p, " \t\r\n") && len(patterns) < maxBranchPatterns {
-			patterns = append(patterns, p)
-		}
-	}
-	return patterns
 }
 
 // Concern is a package in dist-git that an action is about, and the branches of

@@ -2,6 +2,7 @@ package models
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,28 +47,13 @@ func TestMatchBranch(t *testing.T) {
 		{"f43", "f43", true}, {"f43", "f430", false}, {"f43", "xf43", false}, {"f4.", "f43", false},
 		{"*", "private/ada", true}, {"p*a", "private/ada", true}, {"f??", "f43", true}, {"f??", "f4", false},
 		{"f[0-3]*", "f29", true}, {"f[0-3]*", "f43", false}, {"f[!0-3]*", "f43", true}, {"f[!0-3]*", "f29", false},
-		{"f[43", "f[43", true}, {"f[43", "f4", false}, {"f[]]", "f]", true}, {"f[!]]", "f]", false}, {"f[]", "f[]", true}, {"f[!]", "f[!]", true},
-		{"f[^4]", "f^", true}, {"f[^4]", "f5", false}, {`f[\d]`, "f7", false}, {"(f43)+", "f43", false}, {"epel*\nf43", "f43", false},
-		{"[", "[", true}, {"f[z-a]", "fz", false}, {strings.Repeat("*", 201), "f43", false}, {"f43", "f43\n", false},
+		{"f[43", "f[43", false}, {"f[]", "f[]", false}, {`f\`, `f\`, false}, {"(f43)+", "f43", false}, {"epel*\nf43", "f43", false},
+		{"f[z-a]", "fz", false}, {"f43", "f43\n", false}, {"", "f43", false},
 	} {
 		if got := matchBranch(c.pattern, c.branch); got != c.want {
 			t.Errorf("%.20q matches %q: %v", c.pattern, c.branch, got)
 		}
 	}
-}
-
-func FuzzMatchBranch(f *testing.F) {
-	for _, p := range []string{"epel*", "f[!0-3]?", "[]", "[!]", `\`} {
-		f.Add(p, "f43")
-	}
-	f.Fuzz(func(t *testing.T, pattern, branch string) {
-		matchBranch(pattern, branch) // ends, and does not panic
-		if !strings.ContainsAny(pattern, "*?[") && len(pattern) <= maxBranchPattern && strings.ToValidUTF8(pattern, "") == pattern {
-			if got := matchBranch(pattern, pattern); !got {
-				t.Errorf("%q does not match itself", pattern)
-			}
-		}
-	})
 }
 
 func TestGrantText(t *testing.T) {
@@ -88,16 +74,9 @@ func TestGrantText(t *testing.T) {
 	if got := (Grant{Role: Operator}).String(); got != "none" {
 		t.Errorf("a source makes operators: %q", got)
 	}
-}
-
-func TestBranchPatterns(t *testing.T) {
-	t.Parallel()
-	got := BranchPatterns(" epel*, f43,,a b," + strings.Repeat("x", 300) + ",rawhide ")
-	if diff := cmp.Diff([]string{"epel*", "f43", "rawhide"}, got); diff != "" {
-		t.Error(diff)
-	}
-	if got := BranchPatterns(strings.Repeat("f43,", 500)); len(got) != maxBranchPatterns {
-		t.Errorf("%d patterns", len(got))
+	many := Grant{Branches: append([]string{"", "a b", "f43\n*"}, slices.Repeat([]string{"f43"}, 500)...)}
+	if got, err := ParseGrant(many.String()); err != nil || len(got.Branches) > maxBranchPatterns || slices.Contains(got.Branches, "*") {
+		t.Errorf("%d patterns are kept, %v", len(got.Branches), err)
 	}
 }
 

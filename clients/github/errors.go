@@ -111,3 +111,7 @@ func IsInvalid(err error) bool { return httpx.Status(err) == http.StatusUnproces
 func basic(token string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte("x-access-token:"+token))
 }
+
+// IsBadName reports whether nothing was asked because a name cannot be one of
+// GitHub's.
+func IsBadName(err error) bool { return errors.Is(err, ErrBadName) }

@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"time"
 
+	"millrace/clients/fasjson"
+	"millrace/clients/pagure"
 	"millrace/models"
 	"millrace/models/store"
 )
@@ -32,10 +34,10 @@ type Rights struct {
 	Log       *slog.Logger
 	Operators []string // groups whose members operate this service
 
-	DistGit     DistGit
+	DistGit     *pagure.Client
 	DistGitHost string           // forge of the projects that are packages: src.fedoraproject.org
 	Forges      map[string]Forge // by host
-	Accounts    Accounts
+	Accounts    *fasjson.Client
 
 	Fresh    time.Duration // instead of the usual 5 minutes; 0: those
 	Patience time.Duration // instead of the usual 4 seconds; 0: those
@@ -43,27 +45,12 @@ type Rights struct {
 	questions questions
 }
 
-// DistGit knows who may commit to packages.
-type DistGit interface {
-	// Grant is what a user may do with a package (rpms/hello), in person and as
-	// a member of groups. With an error it is what is known nevertheless.
-	Grant(ctx context.Context, login, pkg string) (models.Grant, error)
-}
-
 // Forge knows who may write to its projects.
 type Forge interface {
-	// Service is the word under which the account system keeps accounts there:
-	// github.
-	Service() string
+	// Service is the account system's word for it.
+	Service() fasjson.Service
 	// Role is what an account there may do with a project.
 	Role(ctx context.Context, p *models.Project, login string) (models.Role, error)
-}
-
-// Accounts knows the accounts that people have elsewhere.
-type Accounts interface {
-	// Linked is the login at a service that an account names as its own; empty
-	// if it names none that can be believed.
-	Linked(ctx context.Context, login, service string) (string, error)
 }
 
 // May says whether the viewer may do right to a pipeline: to all of it, or to
@@ -185,7 +172,7 @@ func (r *Rights) findPackages(ctx context.Context, viewer *models.Viewer, o obje
 	var silent error
 	for _, c := range concerns {
 		grant, err := r.grant(ctx, viewer, c.Package, "dist-git", func(ctx context.Context) (models.Grant, error) {
-			return r.DistGit.Grant(ctx, viewer.Login, c.Package)
+			return r.grantOf(ctx, viewer.Login, c.Package)
 		})
 		if err != nil {
 			silent = err

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"millrace/clients/fasjson"
 	"millrace/clients/httpx"
 	"millrace/models"
 	"millrace/models/store"
@@ -51,17 +52,17 @@ func (r *Rights) grant(ctx context.Context, viewer *models.Viewer, object, sourc
 }
 
 // linked is the login that the viewer has at a service, or nothing.
-func (r *Rights) linked(ctx context.Context, viewer *models.Viewer, service string) (string, error) {
+func (r *Rights) linked(ctx context.Context, viewer *models.Viewer, service fasjson.Service) (string, error) {
 	if viewer.ID != 0 {
-		known, at, err := r.Store.Identity(ctx, viewer.ID, service)
+		known, at, err := r.Store.Identity(ctx, viewer.ID, string(service))
 		if err == nil && r.isFresh(at) {
 			return known, nil
 		}
 	}
 	return asked(ctx, r, "accounts", fmt.Sprintf("%d %s\naccount\n%s", viewer.ID, viewer.Login, service), func(ctx context.Context) (string, error) {
-		login, err := r.Accounts.Linked(ctx, viewer.Login, service)
+		login, err := r.linkOf(ctx, viewer.Login, service)
 		if err == nil && viewer.ID != 0 {
-			r.keep(ctx, func(tx *store.Tx) error { return tx.SaveIdentity(ctx, viewer.ID, service, login) })
+			r.keep(ctx, func(tx *store.Tx) error { return tx.SaveIdentity(ctx, viewer.ID, string(service), login) })
 		}
 		return login, err
 	})
