@@ -252,7 +252,12 @@ func TestComments(t *testing.T) {
 	if len(issues) != 1 || issues[0].Title != "Broken config" || err != nil {
 		t.Errorf("OpenIssues = %v, %v; want the issue without the pull request", issues, err)
 	}
-	for user, want := range map[string]string{"ann": "write", "bob": "read", "example": "admin"} {
+	for user, role := range map[string]string{"may": "maintain", "tri": "triage"} {
+		if err := w.SetCollaborator("example/hello", user, role); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for user, want := range map[string]string{"ann": "write", "bob": "read", "example": "admin", "may": "write", "tri": "read"} {
 		if got, err := c.Permission(ctx, hello, user); got != want || err != nil {
 			t.Errorf("Permission(%s) = %s, %v; want %s", user, got, err, want)
 		}

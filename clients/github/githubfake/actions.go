@@ -20,7 +20,7 @@ func nameOK(name string) bool {
 type RepoOptions struct {
 	Description   string
 	DefaultBranch string            // main if empty
-	Collaborators map[string]string // login and permission: admin, write or read
+	Collaborators map[string]string // login and role: admin, maintain, write, triage or read
 }
 
 // CreateRepo makes a repository with a first commit of the given files, or
@@ -40,6 +40,26 @@ func (f *Fake) CreateRepo(ctx context.Context, owner, name string, files map[str
 		}
 	}
 	return r.Repo, nil
+}
+
+// SetCollaborator gives a user a role in a repository: admin, maintain, write,
+// triage or read; empty takes it away.
+func (f *Fake) SetCollaborator(repo, login, role string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(repo)
+	if err != nil {
+		return err
+	}
+	if r.Collaborators == nil {
+		r.Collaborators = make(map[string]string)
+	}
+	login = f.user(login).Login
+	delete(r.Collaborators, login)
+	if role != "" {
+		r.Collaborators[login] = role
+	}
+	return f.save(r)
 }
 
 // ErrExists is matched when what shall be made is there already.

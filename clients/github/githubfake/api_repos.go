@@ -279,8 +279,7 @@ func (f *Fake) permission(q *request) (answer, error) {
 	if !f.knows(login) {
 		return answer{}, &refusal{Status: http.StatusNotFound, Message: login + " is not a user"}
 	}
-	p := q.repo.permission(login)
-	return ok(object{"permission": p, "role_name": p, "user": f.userJSON(login)})
+	return ok(object{"permission": q.repo.permission(login), "role_name": q.repo.role(login), "user": f.userJSON(login)})
 }
 
 func (f *Fake) addCollaborator(q *request) (answer, error) {
@@ -290,15 +289,15 @@ func (f *Fake) addCollaborator(q *request) (answer, error) {
 			return answer{}, err
 		}
 	}
-	words := map[string]string{"pull": "read", "triage": "read", "push": "write", "maintain": "write", "admin": "admin"}
-	permission, known := words[in.Permission]
+	words := map[string]string{"pull": "read", "triage": "triage", "push": "write", "maintain": "maintain", "admin": "admin"}
+	role, known := words[in.Permission]
 	if !known {
 		return answer{}, invalid("Collaborator", "permission", "invalid", "")
 	}
 	if q.repo.Collaborators == nil {
 		q.repo.Collaborators = make(map[string]string)
 	}
-	q.repo.Collaborators[f.user(q.PathValue("user")).Login] = permission
+	q.repo.Collaborators[f.user(q.PathValue("user")).Login] = role
 	return answer{status: http.StatusNoContent}, f.save(q.repo)
 }
 

@@ -15,7 +15,7 @@ type Repo struct {
 	Description   string
 	DefaultBranch string
 	ForkOf        string            // full name, or empty
-	Collaborators map[string]string // login and permission: admin, write or read
+	Collaborators map[string]string // login and role: admin, maintain, write, triage or read
 	Created       time.Time
 }
 
@@ -235,9 +235,19 @@ func (r *repo) nextNumber() int {
 
 // permission is what a user may do: admin, write, read or none.
 func (r *repo) permission(login string) string {
-	for name, p := range r.Collaborators {
+	role := r.role(login)
+	if legacy, ok := map[string]string{"maintain": "write", "triage": "read"}[role]; ok {
+		return legacy
+	}
+	return role
+}
+
+// role is what a user may do, in GitHub's newer words: there are two more of
+// them than permission has.
+func (r *repo) role(login string) string {
+	for name, role := range r.Collaborators {
 		if equalFold(name, login) {
-			return p
+			return role
 		}
 	}
 	if equalFold(r.Owner, login) {

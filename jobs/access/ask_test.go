@@ -1,0 +1,219 @@
+package access_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"millrace/clients/fasjson/fasjsonfake"
+	"millrace/clients/git/fakeforge"
+	"millrace/clients/github/githubfake"
+	"millrace/clients/pagure/pagurefake"
+	"millrace/models"
+	"millrace/models/store"
+	"millrace/models/store/storetest"
+)
+
+// age makes everything that is remembered older.
+func (w *world) age(t *testing.T, by time.Duration) {
+	t.Helper()
+	for _, table := range []string{"grants", "identities"} {
+		if _, err := w.Store.Writer().ExecContext(t.Context(), "UPDATE "+table+" SET checked_at = ?", store.Now().Add(-by)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSourcesInTrouble lets each source be down, be slow, lie, and break off: a
+// right that another source gives stays, and nobody gets one.
+func TestSourcesInTrouble(t *testing.T) {
+	t.Parallel()
+	const everybody = "ada adm bo dee gus kim max olga"
+	for _, c := range []struct {
+		name    string
+		trouble func(w *world)
+		may     string // rerun the builds of a pull request
+		unknown string
+		release string // rerun a release
+		of      string // source that is named
+	}{
+		{"none", func(*world) {}, everybody, "", "ada bo kim olga", ""},
+		{"dist-git is down", func(w *world) { w.pagure.SetFaults(pagurefake.Faults{FailEvery: 1}) },
+			"adm dee gus max olga", "ada bo cy ivy kim lok odd prv thief tim tri two", "olga", "dist-git"},
+		{"dist-git limits", func(w *world) { w.pagure.SetFaults(pagurefake.Faults{LimitEvery: 1}) },
+			"adm dee gus max olga", "ada bo cy ivy kim lok odd prv thief tim tri two", "olga", "dist-git"},
+		{"dist-git breaks off", func(w *world) { w.pagure.SetFaults(pagurefake.Faults{DropEvery: 1}) },
+			"adm dee gus max olga", "ada bo cy ivy kim lok odd prv thief tim tri two", "olga", "dist-git"},
+		{"groups are down", func(w *world) { w.pagure.SetFaults(pagurefake.Faults{Match: "/group/", FailEvery: 1}) },
+			"ada adm dee gus kim max olga", "bo cy ivy lok odd prv thief tim tri two", "ada kim olga", "dist-git"},
+		{"GitHub is down", func(w *world) { w.github.SetFaults(githubfake.Faults{APIMatch: "/permission", APIFailEvery: 1}) },
+			"ada bo gus kim olga", "adm dee ivy max tri", "ada bo kim olga", "github.com"},
+		{"GitHub limits", func(w *world) { w.github.SetFaults(githubfake.Faults{APIMatch: "/permission", RateLimited: time.Hour}) },
+			"ada bo gus kim olga", "adm dee ivy max tri", "ada bo kim olga", "github.com"},
+		{"the account system is down", func(w *world) { w.accounts.Misbehave(fasjsonfake.Fault{Status: 500}) },
+			"ada bo kim olga", "adm cy dee gus ivy lok max odd prv thief tim tri two", "ada bo kim olga", "the account system"},
+		{"the account system does not know us", func(w *world) { w.accounts.Misbehave(fasjsonfake.Fault{Status: 401}) },
+			"ada bo kim olga", "adm cy dee gus ivy lok max odd prv thief tim tri two", "ada bo kim olga", "the account system"},
+		{"the account system does not search", func(w *world) { w.accounts.Misbehave(fasjsonfake.Fault{Match: "/search/", Status: 503}) },
+			"ada bo kim olga", "adm dee gus ivy max odd thief tri two", "ada bo kim olga", "the account system"},
+		{"the account system finds another", func(w *world) {
+			w.accounts.Misbehave(fasjsonfake.Fault{Match: "/search/", Body: `{"result": [{"username": "mallory"}]}`})
+		}, "ada bo kim olga", "", "ada bo kim olga", ""},
+		{"the account system answers for another", func(w *world) {
+			w.accounts.Misbehave(fasjsonfake.Fault{Match: "/users/ivy/", Body: `{"result": {"username": "adm", "github_username": "adm-gh"}}`})
+		}, everybody, "", "ada bo kim olga", ""},
+		{"a slow account system", func(w *world) {
+			w.Patience = 5 * time.Second
+			w.accounts.Misbehave(fasjsonfake.Fault{Delay: time.Hour})
+		}, "ada bo kim olga", "adm cy dee gus ivy lok max odd prv thief tim tri two", "ada bo kim olga", "the account system"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, storetest.SQLite(t))
+			w.Patience = 20 * time.Second
+			c.trouble(w)
+			said := ""
+			may, unknown := w.who(t, func(v *models.Viewer) models.Verdict {
+				verdict := w.May(t.Context(), v, models.RerunRight, w.pull())
+				if verdict.Unknown {
+					said = verdict.Reason
+				}
+				return verdict
+			})
+			if got := strings.Join(may, " "); got != c.may {
+				t.Errorf("may: %s\nwant: %s", got, c.may)
+			}
+			if got := strings.Join(unknown, " "); got != c.unknown {
+				t.Errorf("unknown: %s\nwant: %s", got, c.unknown)
+			}
+			if !strings.Contains(said, c.of) {
+				t.Errorf("people are told %q", said)
+			}
+			may, _ = w.who(t, func(v *models.Viewer) models.Verdict {
+				return w.May(t.Context(), v, models.RerunRight, w.release("hello", "rawhide"))
+			})
+			if got := strings.Join(may, " "); got != c.release {
+				t.Errorf("may rerun a release: %s\nwant: %s", got, c.release)
+			}
+		})
+	}
+}
+
+// TestWhatWasSaidIsBelievedForMinutes: yes and no, and not longer.
+func TestWhatWasSaidIsBelievedForMinutes(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s)
+		ask := func(login string) models.Verdict {
+			return w.May(t.Context(), w.users[login], models.RerunRight, w.pull())
+		}
+		if !ask("dee").Allowed || !ask("kim").Allowed || ask("tri").Allowed {
+			t.Fatal("the wrong people may")
+		}
+		if err := w.github.SetCollaborator("mill/wheel", "dee-gh", "read"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.github.SetCollaborator("mill/wheel", "tri-gh", "admin"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.packages.SetAccess("rpms/hello", fakeforge.Access{Owner: "ada"}); err != nil {
+			t.Fatal(err)
+		}
+		asked := len(w.accounts.Requests())
+		w.age(t, 4*time.Minute)
+		if !ask("dee").Allowed || !ask("kim").Allowed || ask("tri").Allowed {
+			t.Error("what was said is not believed for minutes")
+		}
+		if n := len(w.accounts.Requests()) - asked; n > 0 {
+			t.Errorf("the account system was asked %d times", n)
+		}
+		w.age(t, 6*time.Minute)
+		if ask("dee").Allowed || ask("kim").Allowed || !ask("tri").Allowed {
+			t.Error("what was said is believed too long")
+		}
+		w.age(t, -time.Hour) // the clock was wrong
+		w.accounts.Misbehave(fasjsonfake.Fault{Status: 503})
+		if v := ask("tri"); !v.Unknown {
+			t.Errorf("what was said in the future is believed: %+v", v)
+		}
+	})
+}
+
+// TestForgetGrants: who logs in again is looked at afresh.
+func TestForgetGrants(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s)
+		ask := func(login string) bool {
+			return w.May(t.Context(), w.users[login], models.RerunRight, w.pull()).Allowed
+		}
+		if ask("tri") || !ask("dee") {
+			t.Fatal("the wrong people may")
+		}
+		for _, login := range []string{"tri-gh", "dee-gh"} {
+			if err := w.github.SetCollaborator("mill/wheel", login, map[string]string{"tri-gh": "write"}[login]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.InTx(t.Context(), func(tx *store.Tx) error { return tx.ForgetGrants(t.Context(), w.users["tri"].ID) }); err != nil {
+			t.Fatal(err)
+		}
+		if !ask("tri") {
+			t.Error("who logged in again still may not")
+		}
+		if !ask("dee") {
+			t.Error("another's rights were forgotten")
+		}
+	})
+}
+
+// TestManyAskAtOnce sees to it that they share one question.
+func TestManyAskAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	w.Patience = 30 * time.Second
+	w.accounts.Misbehave(fasjsonfake.Fault{Match: "/users/dee/", Delay: 300 * time.Millisecond})
+	var all sync.WaitGroup
+	verdicts := make([]models.Verdict, 20)
+	for i := range verdicts {
+		all.Go(func() {
+			ctx := t.Context()
+			if i%4 == 1 { // some leave
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, 10*time.Millisecond)
+				defer cancel()
+			}
+			verdicts[i] = w.May(ctx, w.users["dee"], models.RerunRight, w.pull())
+		})
+	}
+	all.Wait()
+	for i, v := range verdicts {
+		if i%4 != 1 && !v.Allowed {
+			t.Errorf("%d: %+v", i, v)
+		}
+	}
+	asked := slices.DeleteFunc(w.accounts.Requests(), func(path string) bool { return path != "/v1/users/dee/" })
+	if len(asked) != 1 {
+		t.Errorf("the account system was asked %d times", len(asked))
+	}
+}
+
+// TestSilentSourceIsLeftAlone sees to it that a source that does not answer does
+// not keep everybody waiting.
+func TestSilentSourceIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	w.Patience = 100 * time.Millisecond
+	w.accounts.Misbehave(fasjsonfake.Fault{Delay: time.Hour})
+	for _, login := range []string{"dee", "adm", "tri", "gus"} {
+		if v := w.May(t.Context(), w.users[login], models.RerunRight, w.pull()); !v.Unknown {
+			t.Errorf("%s: %+v", login, v)
+		}
+	}
+	if n := len(w.accounts.Requests()); n > 2 { // two if this machine is slow
+		t.Errorf("it was asked %d times", n)
+	}
+}
