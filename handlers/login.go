@@ -166,6 +166,9 @@ func (s *Server) enterSession(ctx context.Context, w http.ResponseWriter, p *fas
 		if err := tx.SaveUser(ctx, user); err != nil {
 			return err
 		}
+		if err := tx.ForgetGrants(ctx, user.ID); err != nil { // logging in again is how people have them looked up anew
+			return err
+		}
 		return tx.Audit(ctx, &models.AuditEntry{
 			Actor: user.Login, UserID: user.ID, Via: models.ViaButton, Action: "login", Object: s.Logins.Accounts.Name(), Result: models.AuditDone,
 		})

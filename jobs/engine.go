@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river"
 
 	"millrace/clients/httpx"
+	"millrace/jobs/access"
 	"millrace/models"
 	"millrace/models/store"
 )
@@ -30,6 +31,7 @@ type Engine struct {
 	Limits map[models.StepKind]int // groups of a kind worked on at once in all processes; 0 or absent: no limit
 	Timing Timing
 	Watch  Watcher
+	Rights *access.Rights // of people who ask for attempts, looked at again before they run; nil: they are not
 
 	LogLimit int // bytes of a log that are kept; 0: a default
 
@@ -195,7 +197,7 @@ func (e *Engine) work(ctx context.Context, kind models.StepKind) error {
 		}
 	}
 	held, release := e.hold(ctx, group)
-	outcome, err := carrier.Submit(held, w)
+	outcome, err := e.submit(held, carrier, w)
 	release()
 	switch {
 	case errors.Is(context.Cause(held), models.ErrLost):

@@ -116,7 +116,8 @@ type About struct {
 // can do to be let.
 type Verdict struct {
 	Allowed bool
-	Unknown bool   // it cannot be told now: a source does not answer; it is not allowed until one does
+	Unknown bool   // it cannot be told now, and is not allowed until it can
+	Silence string // what is in the way of telling, if it is unknown: "dist-git does not answer"
 	Reason  string // why not; empty if allowed
 	HowTo   string // how to get the right; empty if allowed
 }
@@ -142,7 +143,8 @@ func May(viewer *Viewer, r Right, f About) Verdict {
 	case role >= rule.role, rule.own != nil && rule.own(viewer, f):
 		return Verdict{Allowed: true}
 	case len(f.Silent) > 0 && rule.role < Operator:
-		return Verdict{Unknown: true, Reason: fmt.Sprintf("Whether you may cannot be told now: %s.", silence(f.Silent)), HowTo: howToTell}
+		why := silence(f.Silent)
+		return Verdict{Unknown: true, Silence: why, Reason: fmt.Sprintf("Whether you may cannot be told now: %s.", why), HowTo: howToTell}
 	}
 	reason, howTo := rule.need(f)
 	if f.Unlinked != "" && rule.role < Operator {

@@ -11,7 +11,7 @@ const (
 	Passed     State = "passed"     // it said yes
 	Failed     State = "failed"     // it said no: the user's to mend
 	Error      State = "error"      // could not be found out: ours or the service's fault
-	Canceled   State = "canceled"   // a person stopped it
+	Canceled   State = "canceled"   // a person stopped it, or who asked for it may not any more
 	Skipped    State = "skipped"    // what it needs did not pass
 	Superseded State = "superseded" // a newer push made it pointless
 )

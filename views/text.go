@@ -54,7 +54,7 @@ var stateMeanings = []struct {
 	{models.Passed, "It said yes."},
 	{models.Failed, "It said no: the build or the test did not succeed. What to mend is in its log."},
 	{models.Error, "It could not be found out, because of the service or of us. Running it again may help."},
-	{models.Canceled, "A person stopped it."},
+	{models.Canceled, "A person stopped it, or who asked for it may not any more."},
 	{models.Skipped, "Something it needs did not pass, so it was not tried."},
 	{models.Superseded, "A newer push made it pointless."},
 }

@@ -63,6 +63,16 @@ func (r *Rights) May(ctx context.Context, viewer *models.Viewer, right models.Ri
 	return r.decide(ctx, viewer, right, o, err)
 }
 
+// StillMay says whether the user who asked for a pipeline may still have a step
+// of it carried out. It is for pipelines that a user asked for.
+func (r *Rights) StillMay(ctx context.Context, p *models.Pipeline, step *models.Step) models.Verdict {
+	user, err := r.Store.User(ctx, p.RequesterID)
+	if err != nil {
+		return models.May(&models.Viewer{}, models.RerunRight, r.silent(ctx, models.About{}, "the database", err))
+	}
+	return r.May(ctx, models.NewViewer(user, r.Operators), models.RerunRight, p, step)
+}
+
 // MayProject is May about a project as such: its settings, its hooks.
 func (r *Rights) MayProject(ctx context.Context, viewer *models.Viewer, right models.Right, p *models.Project) models.Verdict {
 	if verdict, done := hopeless(viewer, right, p); done {
