@@ -5,6 +5,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"millrace/models/rpm"
 )
 
 // Downstream is what planning must know of dist-git, Koji and Bodhi.
@@ -108,9 +110,7 @@ func tagObstacle(view *JobView, tag string) string {
 
 // TagOf is the tag of a version, by upstream_tag_template.
 func (v *JobView) TagOf(version string) string {
-	tag, err := fillTemplate(v.UpstreamTagTemplate, map[string]string{
-		"version": version, "upstream_package_name": textOr(v.UpstreamPackageName, ""),
-	}, nil)
+	tag, err := rpm.TagFromVersion(v.UpstreamTagTemplate, version, textOr(v.UpstreamPackageName, ""))
 	if err != nil {
 		return version
 	}

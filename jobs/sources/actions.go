@@ -33,6 +33,9 @@ func (p *preparation) commonEnv() variables {
 	env := p.baseEnv()
 	env["PACKIT_UPSTREAM_REPO"] = p.tree.dir
 	env["PACKIT_PWD"] = p.tree.abs(p.cwd)
+	if len(p.also) > 0 {
+		env["PACKIT_DOWNSTREAM_REPO"] = p.also[0].dir
+	}
 	if p.version != "" {
 		env["PACKIT_PROJECT_VERSION"] = p.version
 	}

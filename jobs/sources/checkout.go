@@ -184,7 +184,7 @@ func repositoryName(address string) string {
 	name := path.Base(strings.TrimSuffix(strings.TrimRight(filepath.ToSlash(address), "/"), ".git"))
 	name = strings.TrimLeft(nameBytes.ReplaceAllString(name, "-"), "-.")
 	switch {
-	case name == "", name == "home", name == "mirror":
+	case name == "", name == "home", name == "mirror", name == "dist-git":
 		return "upstream"
 	case len(name) > 100:
 		return name[:100]

@@ -45,7 +45,7 @@ func (p *preparation) download(ctx context.Context) error {
 		if !isBaseName(s.FileName) {
 			return userError("Failed to download source from %s: the address does not end with a file name.", s.Expanded)
 		}
-		if err := p.fetch(ctx, s.Expanded, path.Join(p.specDir(), s.FileName)); err != nil {
+		if err := p.fetchTo(ctx, p.tree, s.Expanded, path.Join(p.specDir(), s.FileName)); err != nil {
 			return err
 		}
 	}
@@ -57,25 +57,25 @@ func (p *preparation) download(ctx context.Context) error {
 		if err := p.tree.root.MkdirAll(filepath.FromSlash(path.Dir(name)), 0o755); err != nil {
 			return unreadable(path.Dir(name), err)
 		}
-		if err := p.fetch(ctx, s.URL, name); err != nil {
+		if err := p.fetchTo(ctx, p.tree, s.URL, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fetch downloads address to name, unless that exists.
-func (p *preparation) fetch(ctx context.Context, address, name string) error {
-	if p.tree.exists(name) {
+// fetchTo downloads address to a name in a tree, unless that exists.
+func (p *preparation) fetchTo(ctx context.Context, t *tree, address, name string) error {
+	if t.exists(name) {
 		return nil
 	}
 	p.log.step("Downloading %s", address)
 	temporary := path.Join(path.Dir(name), ".download-of-millrace")
-	f, err := p.tree.root.OpenFile(filepath.FromSlash(temporary), os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o644)
+	f, err := t.root.OpenFile(filepath.FromSlash(temporary), os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o644)
 	if err != nil {
 		return unreadable(temporary, err)
 	}
-	defer p.tree.root.Remove(filepath.FromSlash(temporary)) // gone already if all went well
+	defer t.root.Remove(filepath.FromSlash(temporary)) // gone already if all went well
 	d := p.Download
 	if left := p.maxSources() - p.downloaded; left < d.maxSize() {
 		d.MaxSize = cmp.Or(left, -1) // zero would be the default
@@ -85,7 +85,7 @@ func (p *preparation) fetch(ctx context.Context, address, name string) error {
 	if err := errors.Join(err, f.Close()); err != nil {
 		return failedDownload(ctx, address, err)
 	}
-	if err := p.tree.root.Rename(filepath.FromSlash(temporary), filepath.FromSlash(name)); err != nil {
+	if err := t.root.Rename(filepath.FromSlash(temporary), filepath.FromSlash(name)); err != nil {
 		return unreadable(name, err)
 	}
 	p.log.printf("%s: %d bytes\n", name, size)
@@ -108,6 +108,9 @@ func failedDownload(ctx context.Context, address string, err error) error {
 type refusedError struct{ reason string }
 
 func (e *refusedError) Error() string { return e.reason }
+
+// errNotThere is what a server says of a file that it does not have.
+var errNotThere = &refusedError{"the server answered 404 Not Found"}
 
 func refuse(format string, args ...any) error { return &refusedError{fmt.Sprintf(format, args...)} }
 
@@ -210,6 +213,8 @@ func checkStatus(res *http.Response) error {
 		return nil
 	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout:
 		return fmt.Errorf("the server answered %s", res.Status)
+	case code == http.StatusNotFound:
+		return errNotThere
 	default:
 		return refuse("the server answered %s", res.Status)
 	}

@@ -224,7 +224,7 @@ func (p *preparation) actionEntry(ctx context.Context) ([]string, error) {
 		"PACKIT_PROJECT_VERSION":          p.version,
 		"PACKIT_RESOLVED_BUGS":            strings.Join(p.req.ResolvedBugs, " "),
 		"PACKIT_PROJECT_UPSTREAM_TAG":     tag,
-		"PACKIT_PROJECT_PREVIOUS_VERSION": "",
+		"PACKIT_PROJECT_PREVIOUS_VERSION": p.previous,
 	}))
 	if err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ type preparation struct {
 	repo    *git.Repo
 	patches map[string]bool // made of commits, by path
 	tree    *tree           // the checked out repository
+	also    []*tree         // others that actions may change; the first is dist-git's
 	home    string
 
 	specPath string // of the spec file in the repository
@@ -40,6 +41,7 @@ type preparation struct {
 	tagDone     bool
 	downloaded  int64 // bytes
 	version     string
+	previous    string // in dist-git, before a release comes to it
 	archive     string // its file name in the directory of the spec file
 	archiveRoot string // the directory in it, if it is known
 }
@@ -121,15 +123,20 @@ func (p *preparation) rereadSpec() (err error) {
 	if err != nil {
 		return err
 	}
+	p.defineMacros(p.spec)
+	return nil
+}
+
+// defineMacros gives a spec file the macros of the operator and of the package.
+func (p *preparation) defineMacros(f *specfile.File) {
 	for name, body := range p.Macros {
-		p.spec.Define(name, body)
+		f.Define(name, body)
 	}
 	for name, value := range p.pkg.Settings.ParseTimeMacros {
 		if value != nil {
-			p.spec.Define(name, fmt.Sprint(value))
+			f.Define(name, fmt.Sprint(value))
 		}
 	}
-	return nil
 }
 
 func (p *preparation) writeSpec() error {
@@ -264,9 +271,14 @@ func (p *preparation) runCommand(ctx context.Context, c sandbox.Command) (*sandb
 	// Each is a mount of its own, so that no command can put something else in
 	// its place.
 	c.Writable = []string{p.tree.dir}
+	for _, t := range p.also {
+		if t.dir != p.tree.dir {
+			c.Writable = append(c.Writable, t.dir)
+		}
+	}
 	c.Home = p.home
 	// Commands must be able to change what we wrote meanwhile.
-	if err := p.own(ctx, p.tree.dir, p.home); err != nil {
+	if err := p.own(ctx, append(slices.Clone(c.Writable), p.home)...); err != nil {
 		return nil, err
 	}
 	r, err := p.Sandbox.Run(ctx, c)

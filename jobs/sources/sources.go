@@ -41,8 +41,12 @@ func userError(format string, args ...any) *UserError {
 	return &UserError{Message: fmt.Sprintf(format, args...)}
 }
 
-// IsUserError reports whether err is the user's to repair, and not ours.
+// IsUserError reports whether err is the user's to repair, and not ours, nor
+// gone by itself after a while.
 func IsUserError(err error) bool {
+	if _, passes := errors.AsType[temporaryError](err); passes {
+		return false
+	}
 	_, ok := errors.AsType[*UserError](err)
 	return ok
 }

@@ -1,0 +1,362 @@
+package sources
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"millrace/clients/git"
+	"millrace/models"
+	"millrace/models/packageconfig"
+)
+
+// cellar is a lookaside cache in memory.
+type cellar struct {
+	mu      sync.Mutex // above the two
+	files   map[string]string
+	uploads []string
+	broken  error
+}
+
+func (c *cellar) Has(_ context.Context, pkg, file, hash string) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.files[pkg+"/"+file+"/"+hash]
+	return ok, nil
+}
+
+func (c *cellar) Upload(_ context.Context, pkg, file, hash, path string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken != nil {
+		return c.broken
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	c.files[pkg+"/"+file+"/"+hash] = string(text)
+	c.uploads = append(c.uploads, file)
+	return nil
+}
+
+func (c *cellar) Fetch(_ context.Context, pkg string, line SourceLine, w io.Writer) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	text, ok := c.files[pkg+"/"+line.File+"/"+line.Hash]
+	if !ok {
+		return errors.New("not here")
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}
+
+// mill is an upstream repository with a release, the package in dist-git, and
+// what lies around them.
+type mill struct {
+	t        *testing.T
+	builder  *Builder
+	upstream *upstream
+	dist     *upstream
+	cellar   *cellar
+	archives *httptest.Server
+	log      bytes.Buffer
+}
+
+const distSpecOf = `%%global base %s/archives
+Name:           hello
+Version:        0.9
+Release:        3%%{?dist}
+Summary:        Says hello
+License:        MIT
+Source0:        %%{base}/%%{name}-%%{version}.tar.gz
+BuildArch:      noarch
+
+%%description
+Hello.
+
+%%changelog
+* Thu Jan 01 2026 Grace <grace@mill.example> - 0.9-3
+- Packaged
+`
+
+func newMill(t *testing.T) *mill {
+	t.Helper()
+	m := &mill{t: t, builder: newBuilder(t), cellar: &cellar{files: map[string]string{}}}
+	m.archives = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "3.0") {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprintf(w, "the archive %s", filepath.Base(r.URL.Path))
+	}))
+	t.Cleanup(m.archives.Close)
+	m.upstream = hello(t, helloConfig)
+	m.upstream.write("hello.spec", strings.Replace(helloSpec, "Summary:        Says hello", "Summary:        Says hello to all", 1))
+	m.upstream.write("extra/one.conf", "one")
+	m.upstream.commit("Say hello to all")
+	m.upstream.git("tag", "1.2")
+	m.dist = newUpstream(t)
+	m.dist.write("hello.spec", fmt.Sprintf(distSpecOf, m.archives.URL))
+	m.dist.write("sources", "SHA512 (hello-0.9.tar.gz) = "+strings.Repeat("ab", 64)+"\n")
+	m.dist.write(".gitignore", "/hello-0.9.tar.gz")
+	m.dist.commit("Import")
+	m.dist.git("branch", "f43")
+	return m
+}
+
+// request asks for a job of the config text.
+func (m *mill) request(config string, change func(*SyncRequest)) SyncRequest {
+	m.t.Helper()
+	parsed, err := packageconfig.Parse([]byte(config), packageconfig.Options{RepoName: "hello", RepoFiles: []string{"hello.spec"}})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	job := parsed.Jobs[0]
+	m.log.Reset()
+	req := SyncRequest{
+		Upstream: git.Remote{URL: m.upstream.dir}, DistGit: git.Remote{URL: m.dist.dir},
+		Package: &models.ConfigPackage{Name: job.Package, Settings: job.PackageSettings},
+		Tag:     "1.2", Branch: "f43", Head: "f43-update", Lookaside: m.cellar, Work: m.t.TempDir(), Log: &m.log,
+		Pull: job.Type == models.JobPullFromUpstream,
+	}
+	if change != nil {
+		change(&req)
+	}
+	return req
+}
+
+// must syncs a release and returns the files of the new commit.
+func (m *mill) must(req SyncRequest) (*Synced, func(name string) string) {
+	m.t.Helper()
+	synced, err := m.builder.SyncRelease(m.t.Context(), req)
+	if err != nil {
+		m.t.Fatalf("%v\n%s", err, m.log.String())
+	}
+	return synced, func(name string) string {
+		text, err := synced.Repo.ShowFile(m.t.Context(), synced.Commit, name, 1<<20)
+		if err != nil {
+			m.t.Errorf("%s: %v", name, err)
+		}
+		return string(text)
+	}
+}
+
+const (
+	propose = "jobs:\n- {job: propose_downstream, trigger: release}\n"
+	pull    = "jobs:\n- {job: pull_from_upstream, trigger: release}\n"
+)
+
+func TestPullARelease(t *testing.T) {
+	t.Parallel()
+	m := newMill(t)
+	synced, file := m.must(m.request(pull, func(r *SyncRequest) {
+		r.Tag, r.Version, r.ResolvedBugs = "", "1.2", []string{"rhbz#2300001"}
+	}))
+	spec := file("hello.spec")
+	for _, want := range []string{
+		"Version:        1.2\n", "Release:        1%{?dist}\n", "Summary:        Says hello\n",
+		"* Wed Aug 05 2026 Mill Wright <wright@mill.example> - 1.2-1\n- Update to version 1.2\n- Resolves: rhbz#2300001\n\n* Thu Jan 01 2026 Grace",
+	} {
+		if !strings.Contains(spec, want) {
+			t.Errorf("the spec file lacks %q:\n%s", want, spec)
+		}
+	}
+	if got := file(".gitignore"); got != "/hello-0.9.tar.gz\n/hello-1.2.tar.gz\n" {
+		t.Errorf(".gitignore is %q", got)
+	}
+	lines, err := ParseSources([]byte(file("sources")))
+	if err != nil || len(lines) != 1 || lines[0].File != "hello-1.2.tar.gz" || lines[0].HashType != "SHA512" {
+		t.Fatalf("sources are %v, %v", lines, err)
+	}
+	if got := m.cellar.files["rpms/hello/hello-1.2.tar.gz/"+lines[0].Hash]; got != "the archive hello-1.2.tar.gz" {
+		t.Errorf("the lookaside cache has %q", got)
+	}
+	sha := m.upstream.git("rev-parse", "1.2")
+	want := "Update to 1.2 upstream release\n\n- Resolves: rhbz#2300001\n\nUpstream tag: 1.2\nUpstream commit: " + sha[:8] +
+		"\n\nCommit authored by Packit automation (https://packit.dev/)\n"
+	if diff := cmp.Diff(want, synced.Message); diff != "" {
+		t.Error(diff)
+	}
+	if synced.Version != "1.2" || synced.Tag != "1.2" || synced.UpstreamCommit != sha || synced.Base != m.dist.git("rev-parse", "f43") {
+		t.Errorf("synced: %+v", synced)
+	}
+	if got := file("README.packit"); !strings.HasPrefix(got, "This repository is maintained by packit.\n") {
+		t.Errorf("the note is %q", got)
+	}
+	files, err := synced.Repo.LsTree(t.Context(), synced.Commit, "", true)
+	if err != nil || slices.ContainsFunc(files, func(e git.Entry) bool { return strings.HasSuffix(e.Path, ".gz") }) {
+		t.Errorf("the archive is in git: %v, %v", files, err)
+	}
+
+}
+
+// TestProposeARelease: upstream's spec file comes, downstream's history stays.
+func TestProposeARelease(t *testing.T) {
+	t.Parallel()
+	m := newMill(t)
+	m.upstream.write("hello.spec", strings.NewReplacer("Version:        0.9", "Version:        1.2",
+		"https://mill.example/", m.archives.URL+"/").Replace(helloSpec))
+	m.upstream.commit("Release it")
+	m.upstream.git("tag", "-f", "1.2")
+	_, file := m.must(m.request(propose, nil))
+	spec := file("hello.spec")
+	for _, want := range []string{"Version:        1.2\n", "%autosetup -n", "- 1.2-1\n- Update to version 1.2\n", "Grace <grace@mill.example> - 0.9-3"} {
+		if !strings.Contains(spec, want) {
+			t.Errorf("the spec file lacks %q:\n%s", want, spec)
+		}
+	}
+	if strings.Contains(spec, "The beginning") {
+		t.Error("upstream's changelog came along")
+	}
+}
+
+func TestReleasesThatAreSkipped(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, config string
+		change       func(*SyncRequest)
+		want         string
+	}{
+		{"older", pull, func(r *SyncRequest) { r.Tag, r.Version, r.Upstream.URL = "", "0.8", "" },
+			"Downstream specfile version 0.9 is higher than the version to propose (0.8). Skipping the update."},
+		{"masked", "version_update_mask: '\\d+'\n" + pull, func(r *SyncRequest) { r.Masked = true },
+			`The upstream released version 1.2 does not match specfile version 0.9 at branch f43 using the version_update_mask "\\d+".`},
+		{"specifiers", "version_update_specifiers: '<1'\n" + pull, nil,
+			`The upstream released version 1.2 does not satisfy the version_update_specifiers "<1".`},
+	}
+	m := newMill(t)
+	for _, test := range tests {
+		_, err := m.builder.SyncRelease(t.Context(), m.request(test.config, test.change))
+		skipped, ok := errors.AsType[*SkipError](err)
+		if !ok || skipped.Reason != test.want {
+			t.Errorf("%s: %v, want %s", test.name, err, test.want)
+		}
+	}
+	m.must(m.request("version_update_mask: '\\d+'\n"+pull, nil)) // rawhide has no mask
+}
+
+func TestReleasesThatFail(t *testing.T) {
+	t.Parallel()
+	m := newMill(t)
+	tests := []struct {
+		name, config string
+		change       func(*SyncRequest)
+		want         string
+		user         bool
+	}{
+		{"no such tag", pull, func(r *SyncRequest) { r.Tag = "9.9" }, "Cannot checkout release tag.", true},
+		{"no such branch", pull, func(r *SyncRequest) { r.Branch = "f99" }, "The package has no branch f99 in dist-git.", true},
+		{"neither tag nor version", pull, func(r *SyncRequest) { r.Tag = "" }, "Could not figure out version", true},
+		{"the archive is not there yet", pull, func(r *SyncRequest) { r.Tag, r.Version, r.Upstream.URL = "", "3.0", "" }, "the archive of the release is not there yet: Failed to download source from", false},
+		{"an action fails", pull + "actions: {pre-sync: 'false'}\n", nil, "Command 'false' failed.", true},
+		{"a path out of dist-git", propose + "files_to_sync: [{src: extra, dest: ../../out}]\n", nil, "Illegal path! ../../out", true},
+		{"a path out of upstream", propose + "files_to_sync: [{src: ../../etc/passwd, dest: .}]\n", nil, "Illegal path! ../../etc/passwd", true},
+		{"a package that is none", pull + "downstream_package_name: ../hello\n", nil, "cannot be that of a spec file", true},
+	}
+	for _, test := range tests {
+		_, err := m.builder.SyncRelease(t.Context(), m.request(test.config, test.change))
+		if err == nil || !strings.Contains(err.Error(), test.want) || IsUserError(err) != test.user {
+			t.Errorf("%s: %v, want %s", test.name, err, test.want)
+		}
+	}
+	m.cellar.broken = errors.New("cut off")
+	if _, err := m.builder.SyncRelease(t.Context(), m.request(pull, nil)); err == nil || IsUserError(err) || !strings.Contains(err.Error(), "cut off") {
+		t.Errorf("an interrupted upload: %v", err)
+	}
+	m.cellar.broken = nil
+	m.must(m.request(pull, nil)) // the next try does it all
+}
+
+// TestActionsOfAReleaseSync: they find both repositories, and what they change
+// counts.
+func TestActionsOfAReleaseSync(t *testing.T) {
+	t.Parallel()
+	m := newMill(t)
+	synced, file := m.must(m.request(`
+actions:
+  post-upstream-clone: "bash -c 'echo $PACKIT_PROJECT_VERSION > $PACKIT_DOWNSTREAM_REPO/from-clone'"
+  pre-sync: ["bash -c 'cp $PACKIT_UPSTREAM_REPO/extra/one.conf $PACKIT_DOWNSTREAM_REPO/'"]
+  changelog-entry: "bash -c 'echo - From $PACKIT_PROJECT_PREVIOUS_VERSION with 100%{x}'"
+  commit-message: "bash -c 'echo chatter; echo $PACKIT_DEBUG_DIVIDER; echo New hello; echo; echo Tag $PACKIT_UPSTREAM_TAG'"
+create_sync_note: false
+`+pull, nil))
+	if got := file("from-clone") + file("one.conf"); got != "1.2\none" {
+		t.Errorf("the actions left %q", got)
+	}
+	if !strings.Contains(file("hello.spec"), "- From 0.9 with 100%%{x}\n") {
+		t.Error("the entry of the action is not there")
+	}
+	if synced.Message != "New hello\n\nTag 1.2\n" || synced.Title != "New hello" {
+		t.Errorf("the message is %q", synced.Message)
+	}
+	entries, err := synced.Repo.LsTree(t.Context(), synced.Commit, "", true)
+	if err != nil || slices.ContainsFunc(entries, func(e git.Entry) bool { return e.Path == "README.packit" }) {
+		t.Errorf("the note was not wanted: %v", err)
+	}
+}
+
+// TestReleaseWithoutARepository: a release that only release monitoring knows of.
+func TestReleaseWithoutARepository(t *testing.T) {
+	t.Parallel()
+	m := newMill(t)
+	synced, _ := m.must(m.request(pull, func(r *SyncRequest) { r.Upstream.URL, r.Tag, r.Version = "", "", "2.0" }))
+	if synced.Tag != "" || synced.UpstreamCommit != "" || strings.Contains(synced.Message, "Upstream") && strings.Contains(synced.Message, "tag:") {
+		t.Errorf("synced %+v", synced)
+	}
+}
+
+func TestFilesToSync(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("rsync"); err != nil && os.Getenv("CI") != "true" {
+		t.Skip("rsync is missing")
+	}
+	m := newMill(t)
+	_, file := m.must(m.request(propose+`
+files_to_sync:
+- hello.spec
+- {src: extra/*.conf, dest: conf/, mkpath: true}
+`, func(r *SyncRequest) { r.Lookaside = nil }))
+	if file("conf/one.conf") != "one" {
+		t.Error("the file did not come")
+	}
+	if !strings.Contains(file("hello.spec"), "Grace") {
+		t.Error("the spec file was copied instead of brought up to date")
+	}
+}
+
+func FuzzParseSources(f *testing.F) {
+	f.Add([]byte("SHA512 (a.tar.gz) = abcdef\n"))
+	f.Add([]byte(strings.Repeat("a", 32) + "  a.tar.gz\n\n"))
+	f.Add([]byte("SHA512 (../a) = ab"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		lines, err := ParseSources(text)
+		if err != nil {
+			return
+		}
+		var again strings.Builder
+		for _, line := range lines {
+			if !isBaseName(line.File) {
+				t.Errorf("%q is no file of dist-git", line.File)
+			}
+			fmt.Fprintln(&again, line)
+		}
+		back, err := ParseSources([]byte(again.String()))
+		if err != nil || !slices.Equal(back, lines) {
+			t.Errorf("%q became %v, then %v, %v", text, lines, back, err)
+		}
+	})
+}
