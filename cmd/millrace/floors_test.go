@@ -13,7 +13,7 @@ import (
 // floors only, never from its own or a higher one. The longest prefix counts.
 var floors = map[string]int{
 	"models/rpm": 0, "static": 0, "migrations": 0,
-	"models": 1, "clients/httpx": 1, "clients/wire": 1, "clients/fault": 1,
+	"models": 1, "clients/httpx": 1, "clients/wire": 1, "clients/fault": 1, "clients/xmlrpc": 1,
 	"clients/forge":   1,
 	"models/specfile": 2, "models/packageconfig": 2, "models/store": 2, "clients": 2, "views": 2,
 	"models/store/pgserver": 2, "models/store/storetest": 3, "models/store/seed": 3, "jobs/sandbox": 3,
@@ -23,7 +23,7 @@ var floors = map[string]int{
 	// Fakes: nothing that is shipped to an operator imports them but the box.
 	"clients/copr/coprfake": 6, "clients/github/githubfake": 6, "clients/testingfarm/testingfarmfake": 6,
 	"clients/git/gitserver": 3, "clients/git/fakeforge": 4, "clients/pagure/pagurefake": 6, "clients/forge/forgetest": 6,
-	"clients/bodhi/bodhifake": 6, "clients/fas/fasfake": 6, "clients/fedmsg/rabbittest": 6,
+	"clients/bodhi/bodhifake": 6, "clients/koji/kojifake": 6, "clients/fas/fasfake": 6, "clients/fedmsg/rabbittest": 6,
 	"clients/fasjson/fasjsonfake": 6,
 	"box": 7, "bench": 7,
 	"cmd/millrace": 8,

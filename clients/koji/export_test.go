@@ -1,0 +1,4 @@
+package koji
+
+// ReadTask is readTask, for tests.
+var ReadTask = readTask
