@@ -22,19 +22,20 @@ const (
 // is about.
 type click struct {
 	*models.Event
-	about []int64
+	about   []int64
+	refused bool // whoever clicked may not write to the project
 }
 
-// handleCheckRerun makes the next attempt of what somebody clicked on. The forge
-// lets only those click who may write. Clicks come one by one, so it waits for
-// a moment, and takes all that came for the same commit together: whoever is
-// first decides for all.
+// handleCheckRerun makes the next attempt of what somebody clicked on. Clicks
+// come one by one, so it waits for a moment, and takes all that came for the same
+// commit together: whoever is first decides for all.
 func (r *Runner) handleCheckRerun(ctx context.Context, e *models.Event, m *models.Message) error {
-	reason, err := r.notAllowed(ctx, e.Project)
+	reason, err := r.notAllowed(ctx, e)
 	if err != nil {
 		return err
 	}
 	if reason != "" {
+		e.Held = false // what the check is about goes on, and this with it
 		return r.conclude(ctx, e, models.EventRefused, reason)
 	}
 	if m.RequestedID != "" && m.RequestedID != rerunFailedAction && m.RequestedID != rerunAllAction {
@@ -64,22 +65,33 @@ func (r *Runner) untilAgreed(do func() error) error {
 	return err
 }
 
-// clicks are those about the same commit that nobody has decided about.
+// clicks are those about the same commit that nobody has decided about. The forge
+// shows its buttons only to those who may write, but who they are counts now.
 func (r *Runner) clicks(ctx context.Context, e *models.Event, m *models.Message) ([]click, error) {
 	events, err := r.Store.Undecided(ctx, e.ProjectID, models.CheckRerunEvent)
 	if err != nil {
 		return nil, err
 	}
+	forge, err := r.Forge(e.Project)
+	if err != nil {
+		return nil, err
+	}
 	var clicks []click
+	may := map[string]bool{}
 	for _, other := range events {
 		if other.Message == nil || other.Message.Commit != m.Commit {
 			continue
+		}
+		if _, asked := may[other.Actor]; !asked {
+			if may[other.Actor], err = forge.CanMerge(ctx, e.Project, other.Actor); err != nil {
+				return nil, fmt.Errorf("asking what %s may do in %s: %w", other.Actor, e.Project.Path(), err)
+			}
 		}
 		about, err := r.clickedEvents(ctx, other)
 		if err != nil {
 			return nil, err
 		}
-		clicks = append(clicks, click{other, about})
+		clicks = append(clicks, click{other, about, !may[other.Actor]})
 	}
 	return clicks, nil
 }
@@ -140,7 +152,7 @@ func clicked(p *models.Pipeline, clicks []click) models.RerunRequest {
 	for _, c := range clicks {
 		m := c.Message
 		switch {
-		case !slices.Contains(c.about, p.EventID):
+		case c.refused || !slices.Contains(c.about, p.EventID):
 		case m.Suite || m.RequestedID == rerunAllAction:
 			return models.RerunRequest{Scope: models.ScopeAll}
 		case m.RequestedID == rerunFailedAction:
@@ -175,10 +187,14 @@ func (r *Runner) decideClicks(ctx context.Context, tx *store.Tx, clicks []click,
 	}
 	var said []string
 	state := models.EventNothing
+	first := clicks[0] // of those that count
+	if i := slices.IndexFunc(clicks, func(c click) bool { return !c.refused }); i >= 0 {
+		first = clicks[i]
+	}
 	for i, ready := range plans {
 		id, err := r.rerun(ctx, tx, ready, RerunRequest{
-			RerunRequest: requests[i], Requester: Requester{Actor: clicks[0].Actor, Via: models.ViaCheck},
-			Key: fmt.Sprintf("event %d, plan %d %s", clicks[0].ID, ready.newest.EventID, ready.newest.Package),
+			RerunRequest: requests[i], Requester: Requester{Actor: first.Actor, Via: models.ViaCheck},
+			Key: fmt.Sprintf("event %d, plan %d %s", first.ID, ready.newest.EventID, ready.newest.Package),
 		})
 		if reason, no := refusedRerun(err); no {
 			said = append(said, reason)
@@ -197,11 +213,29 @@ func (r *Runner) decideClicks(ctx context.Context, tx *store.Tx, clicks []click,
 		if len(plans) > 0 {
 			c.CommitID = plans[0].newest.CommitID
 		}
+		if c.refused {
+			if err := r.refuseClick(ctx, tx, c); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := r.decided(ctx, tx, c.Event, state, strings.Join(said, " ")); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// refuseClick writes down that somebody clicked who may not.
+func (r *Runner) refuseClick(ctx context.Context, tx *store.Tx, c click) error {
+	err := tx.Audit(ctx, &models.AuditEntry{
+		Actor: c.Actor, Via: models.ViaCheck, Action: "pipeline.rerun", Result: models.AuditRefused,
+		Object: fmt.Sprintf("checks of %.12s", c.Message.Commit), Detail: map[string]string{"check": c.Message.CheckName, "button": c.Message.RequestedID},
+	})
+	if err != nil {
+		return err
+	}
+	return r.decided(ctx, tx, c.Event, models.EventRefused, "Only those who may write to the project can run its checks again.")
 }
 
 // refusedRerun is the reason why a request makes no attempt, if err is one for

@@ -4,105 +4,261 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"net/http"
+	"strconv"
 	"strings"
 
+	"millrace/clients/httpx"
 	"millrace/models"
-	"millrace/models/packageconfig"
 	"millrace/models/store"
 )
 
-// order is a command in a comment on a pull request, with what is known about
-// it.
+// What a comment can be on.
+const (
+	onPull   = "pull_request"
+	onCommit = "commit"
+	onIssue  = "issue"
+)
+
+// order is what the commands in a comment ask for, with what is known about
+// where it stands, and what came of it so far.
 type order struct {
-	*models.Command
-	event *models.Event
-	forge Forge
-	pull  PullRequest
+	event    *models.Event
+	forge    Forge
+	on       string
+	pull     PullRequest       // that it stands below
+	commands []*models.Command // that are to start runs, and may
+	outcome
 }
 
-// handleComment carries out the command in a comment, if there is one.
+// outcome is what came of commands.
+type outcome struct {
+	state   models.EventState
+	said    []string // for the event's page, sentences
+	answers []string // for a comment of ours, Markdown
+	usage   bool     // the comment is to list the commands
+}
+
+// weight orders what may come of several commands: the event is what the
+// heaviest is.
+var weight = map[models.EventState]int{
+	models.EventNothing: 1, models.EventRefused: 2, models.EventApplied: 3, models.EventPlanned: 4,
+}
+
+// note adds what came of a command. Without an answer nothing is told in a
+// comment: the checks move.
+func (o *outcome) note(state models.EventState, reason, answer string) {
+	if weight[state] > weight[o.state] {
+		o.state = state
+	}
+	if reason != "" {
+		o.said = append(o.said, reason)
+	}
+	if answer != "" {
+		o.answers = append(o.answers, answer)
+	}
+}
+
+// handleComment carries out the commands in a comment, if there are any.
 func (r *Runner) handleComment(ctx context.Context, e *models.Event, m *models.Message) error {
 	if isOurs(m.Author, m.Comment) {
 		return r.conclude(ctx, e, models.EventNothing, "It is a comment of this service.")
 	}
-	command, mistake := models.ParseCommand(r.Prefix, m.Comment)
-	switch {
-	case command == nil && mistake == nil:
+	said := models.ParseCommands(r.Prefix, m.Comment)
+	if len(said) == 0 {
 		return r.conclude(ctx, e, models.EventNothing, fmt.Sprintf("No line of it begins with %s.", r.Prefix))
-	case m.CommentOn != "pull_request":
-		return r.conclude(ctx, e, models.EventNothing, "Commands are carried out in comments on pull requests only.")
+	}
+	said, err := r.newlySaid(ctx, e, said)
+	if err != nil {
+		return err
+	}
+	if len(said) == 0 {
+		return r.conclude(ctx, e, models.EventNothing, "The comment was edited; its commands were taken up before.")
 	}
 	forge, err := r.Forge(e.Project)
 	if err != nil {
 		return err
 	}
-	pull, err := forge.PullRequest(ctx, e.Project, m.PR)
+	o := &order{event: e, forge: forge, on: m.CommentOn}
+	commit, mistake, err := r.commented(ctx, o, m, said)
 	if err != nil {
-		return fmt.Errorf("reading pull request %d of %s: %w", m.PR, e.Project.Path(), err)
-	}
-	if err := r.remember(ctx, forge, e, commitOf(e, m, pull)); err != nil {
 		return err
 	}
-	if err := forge.React(ctx, e.Project, m.CommentID, "eyes"); err != nil { // a courtesy: what counts is done anyway
-		r.Log.WarnContext(ctx, "comment not acknowledged", "event", e.ID, "error", err)
+	if err := r.remember(ctx, forge, e, commit); err != nil {
+		return err
 	}
-	if mistake != nil {
-		return r.answer(ctx, e, models.EventRefused, mistake.Error(), fmt.Sprintf(
-			"There appears to be a syntax error in the command provided. %s\n\n%s", mistake, r.usage()))
+	if o.on != onCommit { // there a sign would be another call, and Packit makes none
+		if err := forge.React(ctx, e.Project, m.CommentID, "eyes"); err != nil { // a courtesy: what counts is done anyway
+			r.Log.WarnContext(ctx, "comment not acknowledged", "event", e.ID, "error", err)
+		}
 	}
-	o := &order{command, e, forge, pull}
-	reason, err := r.forbidden(ctx, o)
+	for _, s := range said {
+		if mistake != "" && s.Command != nil && s.Command.Name != models.HelpCommand {
+			o.note(models.EventRefused, mistake, mistake)
+			break
+		}
+		if err := r.take(ctx, o, s); err != nil {
+			return err
+		}
+	}
+	if len(o.commands) > 0 {
+		return r.untilAgreed(func() error { return r.start(ctx, o) })
+	}
+	return r.Store.InTx(ctx, func(tx *store.Tx) error { return r.finish(ctx, tx, o.event, o.outcome) })
+}
+
+// newlySaid is what a comment says that it did not say before it was edited, and
+// was taken up then.
+func (r *Runner) newlySaid(ctx context.Context, e *models.Event, said []models.Said) ([]models.Said, error) {
+	earlier, err := r.Store.EarlierEvents(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	taken := map[string]int{}
+	for _, before := range earlier {
+		if before.Message == nil || before.State == models.EventRefused || before.State == models.EventFailed {
+			continue // people edit what was refused, to try again
+		}
+		had := map[string]int{}
+		for _, s := range models.ParseCommands(r.Prefix, before.Message.Comment) {
+			had[s.Line]++
+			taken[s.Line] = max(taken[s.Line], had[s.Line])
+		}
+	}
+	var fresh []models.Said
+	for _, s := range said {
+		if taken[s.Line] > 0 {
+			taken[s.Line]--
+			continue
+		}
+		fresh = append(fresh, s)
+	}
+	return fresh, nil
+}
+
+// commented finds the commit that a comment is about. A mistake says what is
+// wrong with where it stands.
+func (r *Runner) commented(ctx context.Context, o *order, m *models.Message, said []models.Said) (commit *models.Commit, mistake string, err error) {
+	e := o.event
+	switch o.on {
+	case onPull:
+		if o.pull, err = o.forge.PullRequest(ctx, e.Project, m.PR); err != nil {
+			return nil, "", fmt.Errorf("reading pull request %d of %s: %w", m.PR, e.Project.Path(), err)
+		}
+		return commitOf(e, m, o.pull), "", nil
+	case onIssue:
+		return &models.Commit{ProjectID: e.ProjectID, Kind: models.IssueRef, Ref: strconv.Itoa(m.Issue), Title: m.Title}, "", nil
+	}
+	if err := r.learn(ctx, o.forge, e); err != nil {
+		return nil, "", err
+	}
+	commit = &models.Commit{ProjectID: e.ProjectID, Kind: models.BranchRef, Ref: e.Project.DefaultBranch, SHA: m.Commit}
+	var named *models.Command
+	for _, s := range said {
+		switch c := s.Command; {
+		case c == nil || (c.Commit == "" && c.Release == ""):
+		case named != nil && (named.Commit != c.Commit || named.Release != c.Release):
+			return commit, "The commands of a comment on a commit must be about the same branch or release.", nil
+		default:
+			named = c
+		}
+	}
+	switch {
+	case named == nil:
+		return commit, "", nil
+	case named.Commit != "":
+		commit.Ref = named.Commit
+		_, err = o.forge.BranchHead(ctx, e.Project, named.Commit)
+	default:
+		commit.Kind, commit.Ref = models.ReleaseRef, named.Release
+		var sha string
+		sha, err = o.forge.TagCommit(ctx, e.Project, named.Release)
+		if err == nil && sha != m.Commit {
+			mistake = fmt.Sprintf("That tag is at the commit %.12s, and this comment is on %.12s. Write it there.", sha, m.Commit)
+		}
+	}
+	if httpx.Status(err) == http.StatusNotFound {
+		return &models.Commit{ProjectID: e.ProjectID, Kind: models.BranchRef, Ref: e.Project.DefaultBranch, SHA: m.Commit},
+			"The repository has no branch or tag of that name.", nil
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("looking for %s of %s: %w", commit.RefName(), e.Project.Path(), err)
+	}
+	return commit, mistake, nil
+}
+
+// take does what a command asks for, or puts it with those that start runs.
+func (r *Runner) take(ctx context.Context, o *order, s models.Said) error {
+	if s.Command == nil {
+		o.usage = true
+		o.note(models.EventRefused, s.Mistake, "There appears to be a syntax error in the command provided. "+s.Mistake)
+		return nil
+	}
+	reason, err := r.forbidden(ctx, o, s.Command)
 	if err != nil {
 		return err
 	}
 	if reason != "" {
-		return r.answer(ctx, e, models.EventRefused, reason, reason+"\n\nWhat can be asked for: `"+r.Prefix+" help`.")
+		o.note(models.EventRefused, reason, reason+"\n\nWhat can be asked for: `"+r.Prefix+" help`.")
+		return nil
 	}
-	return r.carryOut(ctx, o)
+	switch s.Command.Name {
+	case models.HelpCommand:
+		o.usage = true
+		o.note(models.EventApplied, "The commands were listed.", "")
+	case models.CancelCommand:
+		return r.cancelOrdered(ctx, o, s.Command)
+	case models.VerifyCommand:
+		return r.verify(ctx, o, s.Command.Account)
+	default:
+		for _, c := range o.commands {
+			if c.Name == models.TestCommandName && s.Command.Name == c.Name && (c.Adds() || s.Command.Adds()) {
+				const reason = "Tests with --env or with other pull requests need a comment of their own."
+				o.note(models.EventRefused, reason, reason)
+				return nil
+			}
+		}
+		o.commands = append(o.commands, s.Command)
+	}
+	return nil
 }
 
-// forbidden says why nothing is done about an order, or nothing. Anybody may ask
-// for help.
-func (r *Runner) forbidden(ctx context.Context, o *order) (string, error) {
+// forbidden says why nothing is done about a command, or nothing. Anybody may
+// ask for help.
+func (r *Runner) forbidden(ctx context.Context, o *order, c *models.Command) (string, error) {
 	switch {
-	case o.Name == models.HelpCommand:
+	case c.Name == models.HelpCommand:
 		return "", nil
-	case !o.Name.Served():
-		return fmt.Sprintf("This service understands the command %s, but does not carry it out.", o.Name), nil
-	case o.Commit != "" || o.Release != "":
+	case !c.Name.Served():
+		return fmt.Sprintf("This service understands the command %s, but does not carry it out yet.", c.Name), nil
+	case c.Name == models.VerifyCommand:
+		return "", nil // who may, is found out there
+	case o.on == onIssue:
+		return fmt.Sprintf("The command %s is about a commit: write it in a comment on a pull request or on a commit.", c.Name), nil
+	case o.on == onPull && (c.Commit != "" || c.Release != ""):
 		return "The options --commit and --release are for comments on commits; here the pull request's newest commit is taken.", nil
-	case len(o.Pulls) > 0:
-		return "Builds of other pull requests cannot be installed for tests here.", nil
-	case !o.pull.Open:
+	case o.on == onPull && !o.pull.Open:
 		return "The pull request is closed.", nil
 	}
-	reason, err := r.notAllowed(ctx, o.event.Project)
+	reason, err := r.notAllowed(ctx, o.event)
 	if reason != "" || err != nil {
 		return reason, err
 	}
 	actor := o.event.Actor
-	if actor != "" && strings.EqualFold(actor, o.pull.Author) {
+	if o.on == onPull && actor != "" && strings.EqualFold(actor, o.pull.Author) {
 		return "", nil
 	}
 	can, err := o.forge.CanMerge(ctx, o.event.Project, actor)
 	if err != nil {
 		return "", fmt.Errorf("asking what %s may do in %s: %w", actor, o.event.Project.Path(), err)
 	}
-	if !can {
+	switch {
+	case can:
+		return "", nil
+	case o.on == onPull:
 		return "This is for the author of the pull request, and for those who may merge it. Ask one of them to write the command.", nil
 	}
-	return "", nil
-}
-
-func (r *Runner) carryOut(ctx context.Context, o *order) error {
-	switch o.Name {
-	case models.HelpCommand:
-		return r.answer(ctx, o.event, models.EventApplied, "The commands were listed.", r.usage())
-	case models.CancelCommand:
-		return r.cancelOrdered(ctx, o)
-	}
-	return r.untilAgreed(func() error { return r.startOrdered(ctx, o) })
+	return "This is for those who may merge pull requests of the project. Ask one of them to write the command.", nil
 }
 
 // usage lists the commands, in Markdown.
@@ -111,218 +267,38 @@ func (r *Runner) usage() string {
 		"| command | what it does |", "|---|---|",
 		"| `build`, `copr-build` | makes the source RPM and all builds again, and the tests that follow them |",
 		"| `rebuild-failed` | repeats what failed of source RPMs and builds, and the tests that follow |",
-		"| `test` | runs tests again. `--id ID` or `--labels A,B` choose jobs; `--env NAME=VALUE` sets a variable |",
+		"| `test` | runs tests again. `--id ID` or `--labels A,B` choose jobs; `--env NAME=VALUE` sets a variable; " +
+			"`namespace/name#1`, or the address of a pull request, installs its builds too |",
 		"| `retest-failed` | repeats the tests that failed |",
 		"| `cancel` | stops what is still running |",
 		"| `help` | shows this |",
 	}
-	return fmt.Sprintf("A command is a line that begins with `%s`; `--package NAME` before the command chooses a package.\n\n%s", r.Prefix, strings.Join(lines, "\n"))
+	return fmt.Sprintf("A command is a line that begins with `%s`; `--package NAME` before the command chooses a package. "+
+		"In comments on commits `--commit BRANCH` or `--release TAG` says what the commit is.\n\n%s", r.Prefix, strings.Join(lines, "\n"))
 }
 
-// answer writes down what was decided about a comment, and says it in a comment
-// of ours.
-func (r *Runner) answer(ctx context.Context, e *models.Event, state models.EventState, reason, text string) error {
-	return r.Store.InTx(ctx, func(tx *store.Tx) error {
-		if err := r.reply(ctx, tx, e, reason, text); err != nil {
-			return err
-		}
-		return r.decided(ctx, tx, e, state, reason)
-	})
-}
-
-func (r *Runner) reply(ctx context.Context, tx *store.Tx, e *models.Event, title, text string) error {
-	url := fmt.Sprintf("%s/events/%d", r.Base, e.ID)
-	return r.want(ctx, tx, []*models.Report{{
-		ProjectID: e.ProjectID, CommitID: e.CommitID, EventID: e.ID, SHA: e.Commit.SHA, Name: fmt.Sprintf("%sanswer:%d", commentPrefix, e.ID),
-		Wanted: models.CheckNeutral, Title: title, Body: text + "\n\n" + url, URL: url,
-	}})
-}
-
-// startOrdered runs again what is there already for the pull request's newest
-// commit, and plans what is not: jobs with manual_trigger, or all of them.
-func (r *Runner) startOrdered(ctx context.Context, o *order) error {
-	plans, requests, have, err := r.ordered(ctx, o)
-	if err != nil {
-		return err
+// finish writes down what came of the commands in a comment, and tells in a
+// comment of ours what there is to tell.
+func (r *Runner) finish(ctx context.Context, tx *store.Tx, e *models.Event, o outcome) error {
+	reason := strings.Join(o.said, " ")
+	if o.usage {
+		o.answers = append(o.answers, r.usage())
 	}
-	planned, decided, err := r.planOrdered(ctx, o, have)
-	if err != nil || decided {
-		return err
-	}
-	return r.Store.InTx(ctx, func(tx *store.Tx) error {
-		if err := r.lockPlans(ctx, tx, plans...); err != nil {
-			return err
-		}
-		now, err := tx.LockEvent(ctx, o.event.ID)
-		if err != nil || now.State != models.EventNew {
-			return err
-		}
-		said, made, err := r.rerunOrdered(ctx, tx, o, plans, requests)
+	if len(o.answers) > 0 {
+		url := fmt.Sprintf("%s/events/%d", r.Base, e.ID)
+		err := r.want(ctx, tx, []*models.Report{{
+			ProjectID: e.ProjectID, CommitID: e.CommitID, EventID: e.ID, SHA: e.Commit.SHA, Name: fmt.Sprintf("%sanswer:%d", commentPrefix, e.ID),
+			Wanted: models.CheckNeutral, Title: reason, Body: strings.Join(o.answers, "\n\n") + "\n\n" + url, URL: url,
+		}})
 		if err != nil {
 			return err
 		}
-		for _, p := range planned {
-			g, err := r.createOne(ctx, tx, o.event, p)
-			if err != nil {
-				return err
-			}
-			said = append(said, fmt.Sprintf("Pipeline %d was planned.", g.ID))
-		}
-		if err := r.want(ctx, tx, r.unplanned(o.event)); err != nil {
-			return err
-		}
-		return r.decideOrder(ctx, tx, o, said, made, len(planned) > 0)
-	})
+	}
+	return r.decided(ctx, tx, e, o.state, reason)
 }
 
-func (r *Runner) rerunOrdered(ctx context.Context, tx *store.Tx, o *order, plans []readied, requests []models.RerunRequest) (said []string, made bool, err error) {
-	for i, ready := range plans {
-		id, err := r.rerun(ctx, tx, ready, RerunRequest{
-			RerunRequest: requests[i], Requester: Requester{Actor: o.event.Actor, Via: models.ViaComment},
-			Key: fmt.Sprintf("event %d, plan %d %s", o.event.ID, ready.newest.EventID, ready.newest.Package),
-		})
-		if reason, no := refusedRerun(err); no {
-			said = append(said, reason)
-			continue
-		}
-		if err != nil {
-			return nil, false, err
-		}
-		made = true
-		said = append(said, fmt.Sprintf("Attempt %d is pipeline %d.", ready.newest.Attempt+1, id))
-	}
-	return said, made, nil
-}
-
-// decideOrder writes down what came of an order. Only if that is nothing it is
-// told in words: otherwise the checks move.
-func (r *Runner) decideOrder(ctx context.Context, tx *store.Tx, o *order, said []string, made, planned bool) error {
-	reason := strings.Join(said, " ")
-	switch {
-	case planned:
-		return r.decided(ctx, tx, o.event, models.EventPlanned, reason)
-	case made:
-		return r.decided(ctx, tx, o.event, models.EventApplied, reason)
-	}
-	if reason == "" {
-		reason = nothingOrdered[o.Name]
-	}
-	if err := r.reply(ctx, tx, o.event, reason, reason+" So nothing was started."); err != nil {
-		return err
-	}
-	return r.decided(ctx, tx, o.event, models.EventNothing, reason)
-}
-
-var nothingOrdered = map[models.CommandName]string{
-	models.BuildCommand:    "The package config has no build for this pull request that the command means.",
-	models.TestCommandName: "The package config has no tests for this pull request that the command means.",
-	models.RebuildFailed:   "No build of the newest commit has failed.",
-	models.RetestFailed:    "No tests of the newest commit have failed.",
-}
-
-// ordered finds what an order means among what was planned for the commit, and
-// which jobs that covers. Of a job that is in several plans the newest counts.
-func (r *Runner) ordered(ctx context.Context, o *order) (plans []readied, requests []models.RerunRequest, have map[models.JobRef]int64, err error) {
-	e := o.event
-	newest, err := r.Store.NewestAt(ctx, e.ProjectID, e.Commit.Kind, e.Commit.Ref, e.Commit.SHA)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	have = map[models.JobRef]int64{}
-	for _, p := range slices.Backward(newest) {
-		if o.Package != "" && p.Package != o.Package {
-			continue
-		}
-		ready, err := r.prepareRerun(ctx, p)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		picks, err := o.picks(ready.newest, have)
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		for _, step := range ready.newest.Steps {
-			ref := models.JobRef{Index: step.JobIndex, Package: p.Package}
-			if step.JobIndex >= 0 && have[ref] == 0 {
-				have[ref] = p.ID
-			}
-		}
-		if len(picks) > 0 {
-			plans = append(plans, ready)
-			requests = append(requests, models.RerunRequest{Scope: models.ScopeChosen, Picks: picks, Env: o.Env})
-		}
-	}
-	return plans, requests, have, nil
-}
-
-// picks are the parts of a pipeline that an order means, but for jobs that a
-// newer plan has.
-func (o *order) picks(p *models.Pipeline, newer map[models.JobRef]int64) ([]models.Pick, error) {
-	var picks []models.Pick
-	failed := p.Failed()
-	for _, step := range p.Steps {
-		if newer[models.JobRef{Index: step.JobIndex, Package: p.Package}] != 0 {
-			continue
-		}
-		view, err := step.View()
-		if err != nil {
-			return nil, err
-		}
-		built := step.Kind == models.SRPMStep || step.Kind == models.CoprBuildStep
-		switch {
-		case o.Name == models.BuildCommand && built && buildsNew(p, step, newer),
-			o.Name == models.TestCommandName && step.Kind == models.TestsStep && o.MatchesTest(view):
-			picks = append(picks, models.Pick{Step: step.Name})
-		case o.Name == models.RebuildFailed && built, o.Name == models.RetestFailed && step.Kind == models.TestsStep:
-			for _, pick := range failed {
-				skipped := pick.Step == step.Name && step.Target(pick.Target).Run.State == models.Skipped
-				if pick.Step == step.Name && !(skipped && step.Kind == models.TestsStep) {
-					picks = append(picks, pick)
-				}
-			}
-		}
-	}
-	return picks, nil
-}
-
-// buildsNew reports whether a step is a build, or makes the source of one, that
-// no newer plan has.
-func buildsNew(p *models.Pipeline, step *models.Step, newer map[models.JobRef]int64) bool {
-	return step.Kind == models.CoprBuildStep || slices.ContainsFunc(buildsOf(p, step), func(s *models.Step) bool {
-		return newer[models.JobRef{Index: s.JobIndex, Package: p.Package}] == 0
-	})
-}
-
-// planOrdered plans the jobs that an order means and no pipeline has. decided
-// says that there is nothing more to do about the order.
-func (r *Runner) planOrdered(ctx context.Context, o *order, have map[models.JobRef]int64) (planned []models.Planned, decided bool, err error) {
-	if o.Name != models.BuildCommand && o.Name != models.TestCommandName {
-		return nil, false, nil
-	}
-	config, err := r.readConfig(ctx, o.forge, o.event)
-	if problems, ok := packageconfig.AsErrors(err); ok {
-		return nil, true, r.refuseConfig(ctx, o.event, problems)
-	}
-	if err != nil || config == nil {
-		return nil, true, err
-	}
-	asked := &models.Asked{Command: o.Command, Have: have}
-	wants := func(view models.JobView) bool { return view.Trigger == models.TriggerPullRequest && asked.Wants(&view) }
-	if !slices.ContainsFunc(config.Jobs, wants) {
-		return nil, false, nil
-	}
-	facts, err := r.facts(ctx, o.event, config, o.pull.Labels)
-	if err != nil {
-		return nil, true, err
-	}
-	facts.Asked = asked
-	planned, o.event.Decisions = models.Plan(o.event, config, facts)
-	return planned, false, nil
-}
-
-// cancelOrdered stops everything that still runs for the pull request's newest
-// commit.
-func (r *Runner) cancelOrdered(ctx context.Context, o *order) error {
+// cancelOrdered stops everything that still runs for the commit.
+func (r *Runner) cancelOrdered(ctx context.Context, o *order, c *models.Command) error {
 	e := o.event
 	newest, err := r.Store.NewestAt(ctx, e.ProjectID, e.Commit.Kind, e.Commit.Ref, e.Commit.SHA)
 	if err != nil {
@@ -330,7 +306,7 @@ func (r *Runner) cancelOrdered(ctx context.Context, o *order) error {
 	}
 	stopped := 0
 	for _, p := range newest {
-		if o.Package != "" && p.Package != o.Package {
+		if !c.About(p.Package) {
 			continue
 		}
 		attempts, err := r.Store.Attempts(ctx, p)
@@ -349,8 +325,10 @@ func (r *Runner) cancelOrdered(ctx context.Context, o *order) error {
 		}
 	}
 	if stopped == 0 {
-		const reason = "Nothing is running for the newest commit."
-		return r.answer(ctx, e, models.EventNothing, reason, reason)
+		const reason = "Nothing is running for this commit."
+		o.note(models.EventNothing, reason, reason)
+		return nil
 	}
-	return r.conclude(ctx, e, models.EventApplied, fmt.Sprintf("Stopped: %s.", count(stopped, "run", "runs")))
+	o.note(models.EventApplied, fmt.Sprintf("Stopped: %s.", count(stopped, "run", "runs")), "")
+	return nil
 }

@@ -18,18 +18,32 @@ type Forge interface {
 	File(ctx context.Context, p *models.Project, sha, path string, limit int64) ([]byte, error)
 	// BranchHead returns the hash that a branch points at.
 	BranchHead(ctx context.Context, p *models.Project, branch string) (string, error)
+	// TagCommit returns the hash of the commit that a tag is of.
+	TagCommit(ctx context.Context, p *models.Project, tag string) (string, error)
 	// CanMerge reports whether a user may merge pull requests of the project.
 	CanMerge(ctx context.Context, p *models.Project, login string) (bool, error)
 	// SetCheck shows a check on a commit, over its earlier state, and returns the
 	// id under which the forge knows it and whether it is a commit status because
 	// the forge would not take more.
 	SetCheck(ctx context.Context, p *models.Project, r *models.Report) (id string, asStatus bool, err error)
-	// SetComment writes a comment on a pull request, or rewrites it if it has an
-	// id, and returns the id.
+	// SetComment writes a comment on a pull request or issue, or rewrites it if it
+	// has an id, and returns the id.
 	SetComment(ctx context.Context, p *models.Project, number int, id, text string) (string, error)
-	// React puts a sign on a comment on a pull request: eyes, confused. Doing it
-	// twice leaves one.
+	// CommentCommit writes below a commit what our last comment there does not say.
+	CommentCommit(ctx context.Context, p *models.Project, sha, text string) error
+	// SetIssue opens an issue, or finds the open one of ours with that title.
+	SetIssue(ctx context.Context, p *models.Project, title, text string) (Issue, error)
+	CloseIssue(ctx context.Context, p *models.Project, number int) error
+	// React puts a sign on a comment on a pull request or issue: eyes, confused.
+	// Doing it twice leaves one.
 	React(ctx context.Context, p *models.Project, comment int64, sign string) error
+}
+
+// Issue is where people and this service talk.
+type Issue struct {
+	Number int
+	URL    string // for people
+	Fresh  bool   // it was opened just now
 }
 
 // Repository is what a forge knows about a project.

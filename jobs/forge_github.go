@@ -68,6 +68,11 @@ func (f GitHub) BranchHead(ctx context.Context, p *models.Project, branch string
 	return f.Client.BranchSHA(ctx, repoOf(p), branch)
 }
 
+// TagCommit is part of Forge.
+func (f GitHub) TagCommit(ctx context.Context, p *models.Project, tag string) (string, error) {
+	return f.Client.TagSHA(ctx, repoOf(p), tag)
+}
+
 // CanMerge is part of Forge.
 func (f GitHub) CanMerge(ctx context.Context, p *models.Project, login string) (bool, error) {
 	permission, err := f.Client.Permission(ctx, repoOf(p), login)
@@ -214,6 +219,45 @@ func (f GitHub) SetComment(ctx context.Context, p *models.Project, number int, i
 		return id, err
 	}
 	return strconv.FormatInt(c.ID, 10), nil
+}
+
+// CommentCommit is part of Forge.
+func (f GitHub) CommentCommit(ctx context.Context, p *models.Project, sha, text string) error {
+	text += commentMark
+	comments, err := f.Client.CommitComments(ctx, repoOf(p), sha)
+	if err != nil && temporary(err) {
+		return err
+	}
+	for _, c := range slices.Backward(comments) {
+		if isOurs(c.Author, c.Body) {
+			if sameText(c.Body, text) {
+				return nil
+			}
+			break
+		}
+	}
+	_, err = f.Client.CommentCommit(ctx, repoOf(p), sha, text)
+	return err
+}
+
+// SetIssue is part of Forge.
+func (f GitHub) SetIssue(ctx context.Context, p *models.Project, title, text string) (Issue, error) {
+	open, err := f.Client.OpenIssues(ctx, repoOf(p))
+	if err != nil {
+		return Issue{}, err
+	}
+	for _, i := range open {
+		if i.Title == title && strings.HasSuffix(i.Author, "[bot]") {
+			return Issue{Number: i.Number, URL: i.URL}, nil
+		}
+	}
+	made, err := f.Client.CreateIssue(ctx, repoOf(p), title, text+commentMark)
+	return Issue{Number: made.Number, URL: made.URL, Fresh: true}, err
+}
+
+// CloseIssue is part of Forge.
+func (f GitHub) CloseIssue(ctx context.Context, p *models.Project, number int) error {
+	return f.Client.CloseIssue(ctx, repoOf(p), number)
 }
 
 // React is part of Forge.

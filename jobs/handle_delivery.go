@@ -74,6 +74,14 @@ func (r *Runner) understand(ctx context.Context, d *models.Delivery) error {
 	switch m.Kind {
 	case models.PullRequestEvent:
 		return r.handlePullRequest(ctx, e, m)
+	case models.PushEvent:
+		return r.handlePush(ctx, e, m)
+	case models.ReleaseEvent:
+		return r.handleRelease(ctx, e, m)
+	case models.TagPushEvent:
+		return r.conclude(ctx, e, models.EventNothing, "A tag alone starts nothing; a release of it does.")
+	case models.InstallationEvent:
+		return r.handleInstallation(ctx, e, m)
 	case models.CoprBuildEvent, models.TestResultEvent:
 		return r.handleAnswer(ctx, e, m)
 	case models.CheckRerunEvent:
@@ -124,6 +132,9 @@ func (r *Runner) event(ctx context.Context, d *models.Delivery, m *models.Messag
 	e := &models.Event{
 		DeliveryID: d.ID, Kind: m.Kind, Action: m.Action, Actor: m.Actor, State: models.EventNew,
 		ExternalID: m.ExternalID, Message: m,
+	}
+	if m.CommentID != 0 { // what is edited is the same comment
+		e.ExternalID = fmt.Sprintf("%s/%d", m.CommentOn, m.CommentID)
 	}
 	var project *models.Project
 	if m.ProjectURL != "" {

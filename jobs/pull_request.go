@@ -24,23 +24,32 @@ func (r *Runner) handlePullRequest(ctx context.Context, e *models.Event, m *mode
 	if reason := stale(pull, m); reason != "" {
 		return r.conclude(ctx, e, models.EventNothing, reason)
 	}
-	if err := r.remember(ctx, forge, e, commitOf(e, m, pull)); err != nil {
+	return r.planCommit(ctx, forge, e, commitOf(e, m, pull), pull.Labels)
+}
+
+// planCommit reads the package config at a commit, plans, and lets the pipelines
+// take the place of those of older commits of the same reference.
+func (r *Runner) planCommit(ctx context.Context, forge Forge, e *models.Event, commit *models.Commit, labels []string) error {
+	if err := r.remember(ctx, forge, e, commit); err != nil {
 		return err
 	}
-	config, err := r.readConfig(ctx, forge, e)
+	config, missing, err := r.readConfig(ctx, forge, e)
 	if problems, ok := packageconfig.AsErrors(err); ok {
 		return r.refuseConfig(ctx, e, problems)
 	}
-	if err != nil || config == nil {
+	if err != nil {
 		return err
 	}
-	facts, err := r.facts(ctx, e, config, pull.Labels)
+	if missing != "" {
+		return r.conclude(ctx, e, models.EventNothing, missing)
+	}
+	facts, err := r.facts(ctx, e, config, labels)
 	if err != nil {
 		return err
 	}
 	planned, decisions := models.Plan(e, config, facts)
 	e.Decisions = decisions
-	reason, err := r.notAllowed(ctx, e.Project)
+	reason, err := r.notAllowed(ctx, e)
 	if err != nil {
 		return err
 	}
@@ -50,27 +59,38 @@ func (r *Runner) handlePullRequest(ctx context.Context, e *models.Event, m *mode
 	return r.create(ctx, e, planned)
 }
 
-// notAllowed says why a project may not use the service, or nothing.
-func (r *Runner) notAllowed(ctx context.Context, p *models.Project) (string, error) {
-	entries, err := r.Store.Allowances(ctx, p)
-	if err != nil || r.AllowAll {
+// notAllowed says why nothing may be done for the project of an event, or for
+// whom it is by, or nothing. The event is then held: an entry of the allowlist
+// lets it go on.
+func (r *Runner) notAllowed(ctx context.Context, e *models.Event) (string, error) {
+	if r.AllowAll {
+		return "", nil
+	}
+	entries, err := r.Store.Allowances(ctx, e.Project)
+	if err != nil {
 		return "", err
 	}
-	return models.Refusal(p, entries), nil
+	reason := models.Refusal(e.Project, entries, models.Advice{Base: r.Base, Prefix: r.Prefix})
+	if reason == "" && e.Actor != "" && e.Actor != e.Project.Namespace {
+		own, err := r.Store.Allowances(ctx, &models.Project{Forge: e.Project.Forge, Namespace: e.Actor})
+		if err != nil {
+			return "", err
+		}
+		for _, a := range own {
+			if a.State == models.DeniedState && a.Namespace != "" && a.Name == "" {
+				reason = fmt.Sprintf("%s is denied, and with it what %s does: %s", a.Path(), e.Actor, a.Why())
+			}
+		}
+	}
+	e.Held = reason != ""
+	return reason, nil
 }
 
 // remember stores the commit that an event is about, and what the forge says of
 // its project.
 func (r *Runner) remember(ctx context.Context, forge Forge, e *models.Event, commit *models.Commit) error {
-	if e.Project.DefaultBranch == "" {
-		repository, err := forge.Repository(ctx, e.Project)
-		if err != nil {
-			return fmt.Errorf("reading about %s: %w", e.Project.Path(), err)
-		}
-		if repository.Private {
-			return &Refusal{Reason: "The repository is private, and everything here is public."}
-		}
-		e.Project.DefaultBranch = repository.DefaultBranch
+	if err := r.learn(ctx, forge, e); err != nil {
+		return err
 	}
 	return r.Store.InTx(ctx, func(tx *store.Tx) error {
 		if err := tx.EnsureProject(ctx, e.Project); err != nil {
@@ -84,24 +104,40 @@ func (r *Runner) remember(ctx context.Context, forge Forge, e *models.Event, com
 	})
 }
 
-// readConfig reads the package config at the event's commit. If there is none it
-// concludes the event and returns nil.
-func (r *Runner) readConfig(ctx context.Context, forge Forge, e *models.Event) (*models.PackageConfig, error) {
+// learn asks the forge about the project of an event, if it is new here.
+func (r *Runner) learn(ctx context.Context, forge Forge, e *models.Event) error {
+	if e.Project.DefaultBranch != "" {
+		return nil
+	}
+	repository, err := forge.Repository(ctx, e.Project)
+	if err != nil {
+		return fmt.Errorf("reading about %s: %w", e.Project.Path(), err)
+	}
+	if repository.Private {
+		return &Refusal{Reason: "The repository is private, and everything here is public."}
+	}
+	e.Project.DefaultBranch = repository.DefaultBranch
+	return nil
+}
+
+// readConfig reads the package config at the event's commit, or says that there
+// is none.
+func (r *Runner) readConfig(ctx context.Context, forge Forge, e *models.Event) (config *models.PackageConfig, missing string, err error) {
 	files, err := forge.Files(ctx, e.Project, e.Commit.SHA)
 	if err != nil {
-		return nil, fmt.Errorf("listing the files of %s at %s: %w", e.Project.Path(), e.Commit.SHA, err)
+		return nil, "", fmt.Errorf("listing the files of %s at %s: %w", e.Project.Path(), e.Commit.SHA, err)
 	}
 	name := packageconfig.Find(files)
 	if name == "" {
-		return nil, r.conclude(ctx, e, models.EventNothing,
-			fmt.Sprintf("There is no package config (%s) at this commit.", strings.Join(packageconfig.Names, ", ")))
+		return nil, fmt.Sprintf("There is no package config (%s) at this commit.", strings.Join(packageconfig.Names, ", ")), nil
 	}
 	text, err := forge.File(ctx, e.Project, e.Commit.SHA, name, packageconfig.MaxSize)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s of %s at %s: %w", name, e.Project.Path(), e.Commit.SHA, err)
+		return nil, "", fmt.Errorf("reading %s of %s at %s: %w", name, e.Project.Path(), e.Commit.SHA, err)
 	}
 	e.ConfigFile, e.ConfigSHA, e.ConfigText = name, e.Commit.SHA, strings.ToValidUTF8(strings.ReplaceAll(string(text), "\x00", "�"), "�")
-	return packageconfig.Parse(text, packageconfig.Options{FileName: name, RepoName: e.Project.Name, RepoFiles: files})
+	config, err = packageconfig.Parse(text, packageconfig.Options{FileName: name, RepoName: e.Project.Name, RepoFiles: files})
+	return config, "", err
 }
 
 // facts gathers what planning needs to know.
@@ -227,22 +263,27 @@ func (r *Runner) supersede(ctx context.Context, tx *store.Tx, newer *models.Grap
 }
 
 // refuse writes down that a project may not use the service, and says so in the
-// checks that there would have been.
+// checks that there would have been, or below the commit if nobody asked to
+// merge it.
 func (r *Runner) refuse(ctx context.Context, e *models.Event, planned []models.Planned, reason string) error {
 	var reports []*models.Report
+	report := func(name string) *models.Report {
+		return &models.Report{
+			ProjectID: e.ProjectID, CommitID: e.CommitID, EventID: e.ID, SHA: e.Commit.SHA, Name: name,
+			Wanted: models.CheckNeutral, Title: e.Project.URL + " not allowed!", Body: reason, URL: fmt.Sprintf("%s/events/%d", r.Base, e.ID),
+		}
+	}
 	for _, p := range planned {
 		for _, step := range p.Pipeline.Steps {
 			for _, target := range step.Targets {
-				if target.Check == "" {
-					continue
+				if target.Check != "" && e.Commit.Kind == models.PullRequestRef {
+					reports = append(reports, report(target.Check))
 				}
-				reports = append(reports, &models.Report{
-					ProjectID: e.ProjectID, CommitID: e.CommitID, EventID: e.ID, SHA: e.Commit.SHA, Name: target.Check,
-					Wanted: models.CheckNeutral, Title: e.Project.URL + " not allowed!", Body: reason,
-					URL: fmt.Sprintf("%s/events/%d", r.Base, e.ID),
-				})
 			}
 		}
+	}
+	if e.Commit.Kind != models.PullRequestRef && len(planned) > 0 {
+		reports = append(reports, report(commentPrefix+"allowlist"))
 	}
 	for i := range e.Decisions {
 		if d := &e.Decisions[i]; d.Planned {
@@ -258,27 +299,56 @@ func (r *Runner) refuse(ctx context.Context, e *models.Event, planned []models.P
 }
 
 // refuseConfig writes down what is wrong with the package config, and tells the
-// author in a comment, as Packit does.
+// author in a comment on the pull request, or in an issue, as Packit does.
 func (r *Runner) refuseConfig(ctx context.Context, e *models.Event, problems packageconfig.Errors) error {
+	name := commentPrefix + "config"
+	if e.Commit.Kind != models.PullRequestRef {
+		name = models.IssuePrefix + "Invalid config"
+	}
+	report := &models.Report{
+		ProjectID: e.ProjectID, CommitID: e.CommitID, EventID: e.ID, SHA: e.Commit.SHA, Name: name,
+		Wanted: models.CheckFailure, Title: "The package config is invalid.",
+		Body: fmt.Sprintf("%s\n\n%s/events/%d", r.configMistakes(e, problems), r.Base, e.ID),
+		URL:  fmt.Sprintf("%s/events/%d", r.Base, e.ID),
+	}
+	reports := []*models.Report{report}
+	if allowed, err := r.allowed(ctx, e.Project); err != nil {
+		return err
+	} else if !allowed && e.Commit.Kind != models.PullRequestRef {
+		reports = nil // a stranger's repository is none of our business
+	}
+	return r.Store.InTx(ctx, func(tx *store.Tx) error {
+		if err := r.want(ctx, tx, reports); err != nil {
+			return err
+		}
+		return r.decided(ctx, tx, e, models.EventRefused, mistakes(e, problems))
+	})
+}
+
+// allowed reports whether a project may use the service.
+func (r *Runner) allowed(ctx context.Context, p *models.Project) (bool, error) {
+	if r.AllowAll {
+		return true, nil
+	}
+	entries, err := r.Store.Allowances(ctx, p)
+	return err == nil && models.Refusal(p, entries, models.Advice{}) == "", err
+}
+
+// mistakes counts what is wrong with a package config.
+func mistakes(e *models.Event, problems packageconfig.Errors) string {
+	return fmt.Sprintf("The package config %s has %s.", e.ConfigFile, count(len(problems), "mistake", "mistakes"))
+}
+
+// configMistakes lists what is wrong with a package config, in Markdown and among
+// the event's decisions.
+func (r *Runner) configMistakes(e *models.Event, problems packageconfig.Errors) string {
 	lines := make([]string, len(problems))
+	e.Decisions = nil
 	for i, p := range problems {
 		lines[i] = e.ConfigFile + ":" + p.Error()
 		e.Decisions = append(e.Decisions, models.Decision{JobIndex: -1, Reason: lines[i]})
 	}
-	body := fmt.Sprintf("Failed to load packit config file:\n```\n%s\n```\n\n%s/events/%d",
-		strings.ReplaceAll(strings.Join(lines, "\n"), "```", "'''"), r.Base, e.ID)
-	comment := &models.Report{
-		ProjectID: e.ProjectID, CommitID: e.CommitID, EventID: e.ID, SHA: e.Commit.SHA, Name: commentPrefix + "config",
-		Wanted: models.CheckFailure, Title: "The package config is invalid.", Body: body,
-		URL: fmt.Sprintf("%s/events/%d", r.Base, e.ID),
-	}
-	return r.Store.InTx(ctx, func(tx *store.Tx) error {
-		if err := r.want(ctx, tx, []*models.Report{comment}); err != nil {
-			return err
-		}
-		return r.decided(ctx, tx, e, models.EventRefused,
-			fmt.Sprintf("The package config %s has %s.", e.ConfigFile, count(len(problems), "mistake", "mistakes")))
-	})
+	return fmt.Sprintf("Failed to load packit config file:\n```\n%s\n```", strings.ReplaceAll(strings.Join(lines, "\n"), "```", "'''"))
 }
 
 func count(n int, one, many string) string {

@@ -94,6 +94,9 @@ func (r *Runner) tell(ctx context.Context, report *models.Report) error {
 func (r *Runner) send(ctx context.Context, forge Forge, project *models.Project, report *models.Report) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.Timing.Lease*9/10)
 	defer cancel()
+	if title, ok := strings.CutPrefix(report.Name, models.IssuePrefix); ok {
+		return r.sendIssue(ctx, forge, project, report, "[packit] "+title)
+	}
 	if !strings.HasPrefix(report.Name, commentPrefix) {
 		report.ExternalID, report.AsStatus, err = forge.SetCheck(ctx, project, report)
 		return err
@@ -102,11 +105,24 @@ func (r *Runner) send(ctx context.Context, forge Forge, project *models.Project,
 	if err != nil {
 		return err
 	}
+	if commit.Kind != models.PullRequestRef && commit.Kind != models.IssueRef {
+		return forge.CommentCommit(ctx, project, commit.SHA, report.Body)
+	}
 	number, err := strconv.Atoi(commit.Ref)
 	if err != nil {
-		return broken(err, "There is no pull request to comment on.")
+		return broken(err, "There is no pull request or issue to comment on.")
 	}
 	report.ExternalID, err = forge.SetComment(ctx, project, number, report.ExternalID, report.Body)
+	return err
+}
+
+// sendIssue opens an issue, or writes below the one that is open.
+func (r *Runner) sendIssue(ctx context.Context, forge Forge, project *models.Project, report *models.Report, title string) error {
+	issue, err := forge.SetIssue(ctx, project, title, report.Body)
+	if err != nil || issue.Fresh {
+		return err
+	}
+	_, err = forge.SetComment(ctx, project, issue.Number, "", report.Body)
 	return err
 }
 

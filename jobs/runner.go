@@ -21,6 +21,9 @@ type Runner struct {
 	Prefix     string           // of comment commands, such as /packit
 	AllowAll   bool             // the allowlist is not looked at
 
+	Accounts      Accounts        // knows who people are; nil: nobody does
+	Notifications *models.Project // where people prove who they are, in issues; nil: nowhere
+
 	// Chroots tells what a custom Copr project has enabled; nil: nobody asks.
 	Chroots func(ctx context.Context, owner, project string) ([]string, error)
 }

@@ -28,6 +28,10 @@ type Allowance struct {
 	State     AllowState
 	Reason    string // why, for people
 	Actor     string // who decided
+	Requester string // login at the forge of who asked for it; empty: nobody did
+	Account   string // of the account system, by which they proved who they are
+	Issue     int    // where they can, in the repository for that; 0: nowhere
+	IssueURL  string
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
@@ -43,14 +47,23 @@ func (a *Allowance) Path() string {
 	return path
 }
 
-// Refusal says why a project may not use the service, or nothing if it may.
-// entries are those about the project, its namespace, the namespaces above and
-// the forge, the closest first. A denial counts wherever it stands; otherwise
-// the closest entry that somebody decided does.
-func Refusal(project *Project, entries []*Allowance) string {
+// Why is the reason of an entry in a whole sentence.
+func (a *Allowance) Why() string { return firstOf(a.Reason, "an operator decided so.") }
+
+// Advice is what there is to say about how to become allowed.
+type Advice struct {
+	Base   string // address of our pages
+	Prefix string // of commands in comments
+}
+
+// Refusal says why a project may not use the service, and what to do about it,
+// or nothing if it may. entries are those about the project, its namespace, the
+// namespaces above and the forge, the closest first. A denial counts wherever it
+// stands; otherwise the closest entry that somebody decided does.
+func Refusal(project *Project, entries []*Allowance, advice Advice) string {
 	for _, e := range entries {
 		if e.State == DeniedState {
-			return fmt.Sprintf("%s is denied: %s", e.Path(), firstOf(e.Reason, "an operator decided so."))
+			return fmt.Sprintf("%s is denied: %s Only an operator of this service can change that.", e.Path(), sentenceEnd(e.Why()))
 		}
 	}
 	for _, e := range entries {
@@ -58,13 +71,26 @@ func Refusal(project *Project, entries []*Allowance) string {
 			return ""
 		}
 	}
+	list := advice.Base + "/admin/allowlist"
 	for _, e := range entries {
-		if e.State == PendingState {
-			return fmt.Sprintf("%s is waiting for an operator of this service to allow it.", e.Path())
+		switch {
+		case e.State == PendingState && e.IssueURL != "":
+			return fmt.Sprintf("%s is waiting to be allowed. %s can do that with the comment `%s verify-fas ACCOUNT` (of the Fedora account that names them) on %s; "+
+				"or an operator of this service does, on %s. What was refused then goes on by itself.", e.Path(), e.Requester, advice.Prefix, e.IssueURL, list)
+		case e.State == PendingState:
+			return fmt.Sprintf("%s is waiting for an operator of this service to allow it, on %s. What was refused then goes on by itself.", e.Path(), list)
 		}
 	}
-	return fmt.Sprintf("%s is not on the allowlist of this service. An operator can allow it with `millrace allow %s/%s`.",
-		project.URL, project.Forge, project.Namespace)
+	return fmt.Sprintf("%s is not on the allowlist of this service. Ask an operator to allow %s/%s, on %s. What was refused then goes on by itself.",
+		project.URL, project.Forge, project.Namespace, list)
+}
+
+// sentenceEnd is text with a full stop.
+func sentenceEnd(text string) string {
+	if strings.HasSuffix(text, ".") || strings.HasSuffix(text, "!") || strings.HasSuffix(text, "?") {
+		return text
+	}
+	return text + "."
 }
 
 // Facts is what the audit log says about an entry besides its path.

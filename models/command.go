@@ -1,9 +1,12 @@
 package models
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -27,18 +30,30 @@ const (
 	VerifyCommand       CommandName = "verify-fas"
 )
 
-// Command is what a comment asks for, with its arguments. Which arguments a
-// command takes says commandOptions.
+// Command is what a line of a comment asks for, with its arguments. Which
+// arguments a command takes says commandOptions.
 type Command struct {
 	Name       CommandName
 	Package    string            // of the package config; empty: all
 	Identifier string            // of jobs of tests
 	Labels     []string          // of jobs of tests; any of them
 	Env        map[string]string // for tests; an empty value takes a variable away
-	Pulls      []string          // namespace/name#number: other pull requests whose builds tests shall install
+	Pulls      []PullName        // other pull requests whose builds tests shall install
 	Commit     string            // branch to take, in comments on commits
 	Release    string            // tag to take, in comments on commits
+	Account    string            // of the account system, for verify-fas
 }
+
+// PullName names a pull request of any project.
+type PullName struct {
+	Forge     string // host; empty: the one where the comment is
+	Namespace string
+	Name      string
+	Number    int
+}
+
+// String is namespace/name#number.
+func (n PullName) String() string { return fmt.Sprintf("%s/%s#%d", n.Namespace, n.Name, n.Number) }
 
 // CommandError is a mistake in a command, in words for who wrote it.
 type CommandError struct{ Message string }
@@ -48,39 +63,81 @@ func (e *CommandError) Error() string { return e.Message }
 // commandOptions are the options of the commands that are carried out here. The
 // others' are not looked at.
 var commandOptions = map[CommandName][]string{
-	HelpCommand: {}, BuildCommand: {"commit", "release"}, RebuildFailed: {}, RetestFailed: {}, CancelCommand: {},
+	HelpCommand: {}, BuildCommand: {"commit", "release"}, RebuildFailed: {"commit", "release"}, RetestFailed: {"commit", "release"},
+	CancelCommand: {"commit", "release"}, VerifyCommand: {},
 	TestCommandName: {"identifier", "id", "labels", "env", "commit", "release"},
 }
 
 // notHere are the commands that are understood, and not carried out.
 var notHere = []CommandName{
-	UpstreamKojiCommand, VMImageCommand, ProposeCommand, PullCommand, KojiBuildCommand, KojiTagCommand, UpdateCommand, VerifyCommand,
+	UpstreamKojiCommand, VMImageCommand, ProposeCommand, PullCommand, KojiBuildCommand, KojiTagCommand, UpdateCommand,
 }
 
 // Served reports whether commands of this name are carried out.
 func (n CommandName) Served() bool { return commandOptions[n] != nil }
 
+// StartsRuns reports whether commands of this name have something run.
+func (n CommandName) StartsRuns() bool {
+	switch n {
+	case BuildCommand, RebuildFailed, TestCommandName, RetestFailed:
+		return true
+	}
+	return false
+}
+
 // CommandNames are those that are carried out, in the order in which they are
 // listed to people.
 var CommandNames = []CommandName{BuildCommand, TestCommandName, RebuildFailed, RetestFailed, CancelCommand, HelpCommand}
 
-// What a command may be at most. Nobody types more.
+// What a comment may ask for at most. Nobody types more.
 const (
 	maxCommandLine  = 4000 // bytes
 	maxCommandWords = 100
+	maxCommands     = 10 // in one comment
+	maxOtherPulls   = 10 // of one command
 )
 
-// ParseCommand reads the command in a comment: the first line whose first word
-// is prefix. Without one the command is nil. A mistake in it is a *CommandError.
+// Said is a line of a comment that begins like a command.
+type Said struct {
+	Line    string
+	Command *Command // nil if there is a mistake
+	Mistake string   // a sentence or more for who wrote it
+}
+
+// ParseCommands reads the commands in a comment: the lines whose first word is
+// prefix. Those behind the tenth are not read; then the last one says so.
 //
 // Words are separated by blanks; quotes hold blanks together. An option may be
 // shortened as long as it stays unambiguous; its value follows it, as the next
 // word or after a "=".
-func ParseCommand(prefix, comment string) (*Command, error) {
-	line, ok := commandLine(prefix, comment)
-	if !ok || prefix == "" {
-		return nil, nil
+func ParseCommands(prefix, comment string) []Said {
+	if prefix == "" {
+		return nil
 	}
+	var all []Said
+	for line := range strings.Lines(comment) {
+		line = strings.TrimSpace(line)
+		rest, ok := strings.CutPrefix(line, prefix)
+		if !ok || (rest != "" && rest[0] != ' ' && rest[0] != '\t') {
+			continue
+		}
+		if len(all) == maxCommands {
+			return append(all, Said{Mistake: fmt.Sprintf("A comment may have %d commands; those after them were not read.", maxCommands)})
+		}
+		said := Said{Line: line}
+		command, err := parseCommand(rest)
+		if wrong, ok := errors.AsType[*CommandError](err); ok {
+			said.Mistake = wrong.Message
+		} else {
+			said.Command = command
+		}
+		all = append(all, said)
+	}
+	return all
+}
+
+// parseCommand reads what follows the prefix. Its errors are *CommandError.
+func parseCommand(line string) (*Command, error) {
 	if len(line) > maxCommandLine {
 		return nil, &CommandError{fmt.Sprintf("It is longer than %d characters.", maxCommandLine)}
 	}
@@ -92,18 +149,6 @@ func ParseCommand(prefix, comment string) (*Command, error) {
 		return nil, &CommandError{fmt.Sprintf("It has more than %d words.", maxCommandWords)}
 	}
 	return parseWords(words)
-}
-
-// commandLine is what follows the prefix in the first line that begins with it.
-func commandLine(prefix, comment string) (string, bool) {
-	for line := range strings.Lines(comment) {
-		line = strings.TrimSpace(line)
-		rest, ok := strings.CutPrefix(line, prefix)
-		if ok && (rest == "" || rest[0] == ' ' || rest[0] == '\t') {
-			return rest, true
-		}
-	}
-	return "", false
 }
 
 // splitWords splits at blanks outside of quotes.
@@ -162,7 +207,7 @@ func parseWords(words []string) (*Command, error) {
 	}
 	options, ok := commandOptions[c.Name]
 	if !ok {
-		return nil, &CommandError{fmt.Sprintf("There is no command %q.", shown(words[0]))}
+		return nil, unknownCommand(words[0])
 	}
 	for words = words[1:]; len(words) > 0; {
 		if !strings.HasPrefix(words[0], "-") || words[0] == "-" {
@@ -181,7 +226,27 @@ func parseWords(words []string) (*Command, error) {
 		}
 		words = rest
 	}
+	switch {
+	case c.Commit != "" && c.Release != "":
+		return nil, &CommandError{"It is about a branch or about a release, not both."}
+	case c.Name == VerifyCommand && c.Account == "":
+		return nil, &CommandError{"verify-fas needs the name of your account."}
+	}
 	return c, nil
+}
+
+// unknownCommand says that there is none of that name, and which was probably
+// meant.
+func unknownCommand(word string) error {
+	names := []string{"copr-build"}
+	for _, n := range slices.Concat(slices.Sorted(maps.Keys(commandOptions)), notHere) {
+		names = append(names, string(n))
+	}
+	message := fmt.Sprintf("There is no command %q.", shown(word))
+	if near := Nearest(word, names); near != "" {
+		message += " Did you mean " + near + "?"
+	}
+	return &CommandError{message}
 }
 
 // takeOption reads the option at the beginning of words and its value.
@@ -252,19 +317,42 @@ func (c *Command) set(name, value string) error {
 }
 
 var (
-	pullName = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9._-]+)#([1-9][0-9]{0,9})$`)
-	pullURL  = regexp.MustCompile(`^https?://[A-Za-z0-9.:-]+/([A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9._-]+)/pull/([1-9][0-9]{0,9})/?$`)
+	pullName    = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)/([A-Za-z0-9._-]+)#([1-9][0-9]{0,8})$`)
+	pullURL     = regexp.MustCompile(`^https?://([A-Za-z0-9.:-]+)/([A-Za-z0-9][A-Za-z0-9._-]*)/([A-Za-z0-9._-]+)/pull/([1-9][0-9]{0,8})/?$`)
+	accountName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 )
 
 // argument reads a word that is no option.
 func (c *Command) argument(word string) error {
-	for _, form := range []*regexp.Regexp{pullName, pullURL} {
-		if m := form.FindStringSubmatch(word); m != nil && c.Name == TestCommandName {
-			c.Pulls = append(c.Pulls, m[1]+"#"+m[2])
+	switch c.Name {
+	case TestCommandName:
+		if pull, ok := parsePull(word); ok {
+			if c.Pulls = append(c.Pulls, pull); len(c.Pulls) > maxOtherPulls {
+				return &CommandError{fmt.Sprintf("It names more than %d pull requests.", maxOtherPulls)}
+			}
+			return nil
+		}
+	case VerifyCommand:
+		if c.Account == "" && accountName.MatchString(word) {
+			c.Account = strings.ToLower(word)
 			return nil
 		}
 	}
 	return &CommandError{fmt.Sprintf("It is not clear what %q is to mean.", shown(word))}
+}
+
+func parsePull(word string) (PullName, bool) {
+	var p PullName
+	if m := pullName.FindStringSubmatch(word); m != nil {
+		p.Namespace, p.Name, word = m[1], m[2], m[3]
+	} else if m := pullURL.FindStringSubmatch(word); m != nil {
+		p.Forge, p.Namespace, p.Name, word = strings.ToLower(m[1]), m[2], m[3], m[4]
+	} else {
+		return p, false
+	}
+	n, err := strconv.Atoi(word)
+	p.Number = n
+	return p, err == nil
 }
 
 // shown is a word as an answer repeats it: short, and without what would be
@@ -272,6 +360,12 @@ func (c *Command) argument(word string) error {
 func shown(word string) string {
 	return strings.NewReplacer("`", "'", "<", "‹", ">", "›", "@", "", "[", "(", "]", ")").Replace(oneLine(word, 60))
 }
+
+// About reports whether a command concerns a package.
+func (c *Command) About(pkg string) bool { return c.Package == "" || c.Package == pkg }
+
+// Adds reports whether the command changes what tests do, beyond choosing them.
+func (c *Command) Adds() bool { return len(c.Env) > 0 || len(c.Pulls) > 0 }
 
 // MatchesTest reports whether a job of tests is meant. Without an identifier or
 // label the job's own test_command says what a bare command means.

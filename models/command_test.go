@@ -31,7 +31,7 @@ func TestParseCommand(t *testing.T) {
 		{comment: "/packit test -ifull", want: &Command{Name: TestCommandName, Identifier: "full"}},
 		{comment: "/packit test --labels regression, --lab 'a b,c'", want: &Command{Name: TestCommandName, Labels: []string{"regression", "a b", "c"}}},
 		{comment: `/packit test --env A=1 --env "B=two words" --env C=`, want: &Command{Name: TestCommandName, Env: map[string]string{"A": "1", "B": "two words", "C": ""}}},
-		{comment: "/packit test a/b#7 https://github.com/c/d/pull/8", want: &Command{Name: TestCommandName, Pulls: []string{"a/b#7", "c/d#8"}}},
+		{comment: "/packit test a/b#7 https://github.com/c/d/pull/8", want: &Command{Name: TestCommandName, Pulls: []PullName{{Namespace: "a", Name: "b", Number: 7}, {Forge: "github.com", Namespace: "c", Name: "d", Number: 8}}}},
 		{comment: "/packit build --commit main", want: &Command{Name: BuildCommand, Commit: "main"}},
 		{comment: "/packit cancel", want: &Command{Name: CancelCommand}},
 		{comment: "/packit pull-from-upstream --resolve-bug rhbz#1", want: &Command{Name: PullCommand}},

@@ -6,8 +6,12 @@ import (
 	"strings"
 )
 
-// CommentPrefix begins the names of reports that are comments on a pull request.
+// CommentPrefix begins the names of reports that are comments on a pull request
+// or issue, or below a commit.
 const CommentPrefix = "comment:"
+
+// IssuePrefix begins the names of reports that are issues. Their title follows.
+const IssuePrefix = "issue:"
 
 // Notices are the comments that a job wants on its pull request. By default it
 // wants none: the checks say it all.

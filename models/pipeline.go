@@ -29,6 +29,7 @@ type Event struct {
 	ConfigFile string     // name of the package config that was read
 	ConfigSHA  string     // commit at which it was read
 	ConfigText string     // the package config as it was read
+	Held       bool       // it was refused, and goes on once the allowlist allows it
 	CreatedAt  time.Time
 	DecidedAt  time.Time `bun:",nullzero"`
 
@@ -142,10 +143,20 @@ type Step struct {
 	Config     json.RawMessage // the job view at planning time, see JobView; null for none
 	Mirrors    bool            // the checks of its waiting targets show how their builds are doing
 	Notices    *Notices        // comments that its job asks for; nil for none
+	Others     []OtherBuild    `bun:",nullzero"` // builds of other pull requests that its tests install too
 	State      State           // derived from its runs
 
 	Needs   []*Need   `bun:"rel:has-many,join:id=step_id"`
 	Targets []*Target `bun:"rel:has-many,join:id=step_id"`
+}
+
+// OtherBuild is a build of another pull request.
+type OtherBuild struct {
+	Of       string   `json:"of"`     // namespace/name#number
+	Chroot   string   `json:"chroot"` //
+	BuildID  string   `json:"build_id"`
+	Project  string   `json:"project"`            // owner/name in Copr
+	Packages []string `json:"packages,omitempty"` // NEVRAs of what was built
 }
 
 // Need is an edge of the graph. Per target, a target starts when the target it

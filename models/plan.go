@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,11 +28,12 @@ type Facts struct {
 	Downstream    Downstream
 }
 
-// Asked is what a command in a comment on a pull request asks to plan. Jobs with
-// manual_trigger then start too.
+// Asked is what the commands in a comment on a pull request or a commit ask to
+// plan. Jobs with manual_trigger then start too.
 type Asked struct {
-	Command *Command
-	Have    map[JobRef]int64 // jobs that are part of a pipeline already, which is run again instead
+	Commands []*Command
+	Have     map[JobRef]int64 // jobs that are part of a pipeline already, which is run again instead
+	Others   []OtherBuild     // that the tests install too
 }
 
 // JobRef tells the jobs of a config apart: a job's position and a package.
@@ -40,40 +42,56 @@ type JobRef struct {
 	Package string
 }
 
-// Wants reports whether a view is what the command is about, and not something
+// Wants reports whether a view is what a command is about, and not something
 // that comes along with it.
 func (a *Asked) Wants(view *JobView) bool {
-	c := a.Command
-	if (c.Package != "" && view.Package != c.Package) || a.Have[JobRef{view.Index, view.Package}] != 0 {
+	if a.Have[JobRef{view.Index, view.Package}] != 0 {
 		return false
 	}
-	switch c.Name {
-	case BuildCommand:
-		return view.Type == JobCoprBuild
-	case TestCommandName:
-		return view.Type == JobTests && c.MatchesTest(view)
+	return slices.ContainsFunc(a.Commands, func(c *Command) bool {
+		switch {
+		case !c.About(view.Package):
+			return false
+		case c.Name == BuildCommand:
+			return view.Type == JobCoprBuild
+		}
+		return c.Name == TestCommandName && view.Type == JobTests && c.MatchesTest(view)
+	})
+}
+
+// has reports whether a command of that name is about a package.
+func (a *Asked) has(name CommandName, pkg string) bool {
+	return slices.ContainsFunc(a.Commands, func(c *Command) bool { return c.Name == name && c.About(pkg) })
+}
+
+// env are the variables that the commands set for tests.
+func (a *Asked) env() map[string]string {
+	env := map[string]string{}
+	for _, c := range a.Commands {
+		maps.Copy(env, c.Env)
 	}
-	return false
+	return env
 }
 
 // obstacle says why a view is not planned by a command, or nothing. Builds come
 // along with the tests that need them, and tests with the builds that they
-// follow.
-func (a *Asked) obstacle(view *JobView) string {
+// follow. tested says that tests of the package that need builds are wanted.
+func (a *Asked) obstacle(view *JobView, tested bool) string {
 	if a.Wants(view) {
 		return ""
 	}
 	have := a.Have[JobRef{view.Index, view.Package}]
-	switch c := a.Command; {
-	case c.Package != "" && view.Package != c.Package:
-		return fmt.Sprintf("Only the package %s was asked for.", c.Package)
+	about := func(c *Command) bool { return c.About(view.Package) }
+	switch {
+	case !slices.ContainsFunc(a.Commands, about):
+		return fmt.Sprintf("Only the package %s was asked for.", a.Commands[0].Package)
 	case view.Type != JobCoprBuild && view.Type != JobTests:
 		return "Another command asks for it."
-	case c.Name == TestCommandName && view.Type == JobCoprBuild:
+	case view.Type == JobCoprBuild && tested:
 		return ""
 	case have != 0:
 		return fmt.Sprintf("It is part of pipeline %d, and runs again there.", have)
-	case c.Name == TestCommandName:
+	case !a.has(BuildCommand, view.Package):
 		return "Other tests were asked for."
 	case view.ManualTrigger:
 		return "It has manual_trigger, and was not asked for."
@@ -110,15 +128,33 @@ func TriggerOf(kind EventKind) (Trigger, bool) {
 	return "", false
 }
 
+// TriggerAt is the config's word for what happens at a reference.
+func TriggerAt(kind RefKind) Trigger {
+	switch kind {
+	case PullRequestRef:
+		return TriggerPullRequest
+	case BranchRef:
+		return TriggerCommit
+	case ReleaseRef:
+		return TriggerRelease
+	}
+	return ""
+}
+
 // Plan decides for every job of config what event means for it, and plans one
 // pipeline for each package that has something to do. The event's Commit must be
 // loaded. Plan looks nothing up and changes nothing: what it returns depends on
 // its arguments alone.
 func Plan(event *Event, config *PackageConfig, facts Facts) ([]Planned, []Decision) {
-	p := &planner{event: event, facts: facts, decisions: make([]Decision, len(config.Jobs))}
+	p := &planner{event: event, facts: facts, decisions: make([]Decision, len(config.Jobs)), tested: map[string]bool{}}
 	p.trigger, _ = TriggerOf(event.Kind)
 	if facts.Asked != nil {
-		p.trigger = TriggerPullRequest
+		p.trigger = TriggerAt(event.Commit.Kind)
+	}
+	for i := range config.Jobs {
+		if view := &config.Jobs[i]; facts.Asked != nil && view.Type == JobTests && view.Trigger == p.trigger && !view.SkipBuild && facts.Asked.Wants(view) {
+			p.tested[view.Package] = true
+		}
 	}
 	for i := range config.Jobs {
 		p.decide(i, &config.Jobs[i])
@@ -138,7 +174,8 @@ type planner struct {
 	trigger   Trigger
 	decisions []Decision // one for each view, in the order of the config
 	wanted    []candidate
-	targets   int // planned so far, in all pipelines
+	targets   int             // planned so far, in all pipelines
+	tested    map[string]bool // packages of which tests that need builds were asked for
 }
 
 // candidate is a view that passed all conditions and asks for a step.
@@ -188,7 +225,7 @@ func (p *planner) generalObstacle(view *JobView) string {
 	case upstream && p.facts.Downstream.IsPackage:
 		return fmt.Sprintf("Jobs of type %s belong into the package config upstream; this is dist-git.", view.Type)
 	case p.facts.Asked != nil:
-		return p.facts.Asked.obstacle(view)
+		return p.facts.Asked.obstacle(view, p.tested[view.Package])
 	case view.ManualTrigger:
 		return "It has manual_trigger, so it starts only when somebody asks for it."
 	}
@@ -272,7 +309,7 @@ func (p *planner) plan(name string) (Planned, bool) {
 	if len(b.pipeline.Steps) == 0 {
 		return Planned{}, false
 	}
-	if asked := p.facts.Asked; asked != nil && asked.Command.Name == TestCommandName && !b.hasTests() {
+	if asked := p.facts.Asked; asked != nil && !asked.has(BuildCommand, name) && !b.hasTests() {
 		p.drop(name, "No tests that were asked for need it.")
 		return Planned{}, false
 	}
@@ -496,15 +533,19 @@ func join(groups []*RunGroup, p *Pipeline, step *Step, target *Target, now time.
 }
 
 func (b *builder) addStep(kind StepKind, view *JobView, targets []*Target) int {
-	if asked := b.facts.Asked; asked != nil && kind == TestsStep && len(asked.Command.Env) > 0 {
-		with := *view
-		with.Env = overlay(view.Env, asked.Command.Env)
-		view = &with
+	var others []OtherBuild
+	if asked := b.facts.Asked; asked != nil && kind == TestsStep {
+		others = asked.Others
+		if env := asked.env(); len(env) > 0 {
+			with := *view
+			with.Env = overlay(view.Env, env)
+			view = &with
+		}
 	}
 	position := len(b.pipeline.Steps)
 	step := &Step{
 		Position: position, Kind: kind, Name: b.stepName(kind, view), State: Waiting,
-		JobIndex: view.Index, Config: snapshot(view), Targets: targets,
+		JobIndex: view.Index, Config: snapshot(view), Targets: targets, Others: others,
 	}
 	if kind == SRPMStep {
 		step.JobIndex = -1

@@ -101,6 +101,7 @@ type RerunRequest struct {
 	Picks   []Pick            `json:"picks,omitempty"`
 	Restart bool              `json:"restart,omitempty"` // what still runs is stopped and begun anew, instead of waited for
 	Env     map[string]string `json:"env,omitempty"`     // for tests, over what their jobs say; an empty value takes one away
+	Others  []OtherBuild      `json:"-"`                 // for tests, instead of those that they installed before
 }
 
 // RerunFacts is what a rerun must know beside the pipeline.
@@ -437,7 +438,10 @@ func (p *Pipeline) count(states []State) {
 func (r *Rerun) planStep(p *Pipeline, old *Step, fresh map[*Target]bool, now time.Time) (*Step, []*RunGroup, error) {
 	step := &Step{
 		Kind: old.Kind, Name: old.Name, Identifier: old.Identifier, JobIndex: old.JobIndex, Config: old.Config,
-		Mirrors: old.Mirrors, Notices: old.Notices,
+		Mirrors: old.Mirrors, Notices: old.Notices, Others: old.Others,
+	}
+	if len(r.Request.Others) > 0 && old.Kind == TestsStep {
+		step.Others = r.Request.Others
 	}
 	if len(r.Request.Env) > 0 && old.Kind == TestsStep {
 		view, err := old.View()

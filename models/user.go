@@ -46,6 +46,7 @@ const (
 	ViaCommand AuditVia = "command line"
 	ViaCheck   AuditVia = "check"   // a button of a check at the forge
 	ViaComment AuditVia = "comment" // a command in a comment
+	ViaInstall AuditVia = "install" // of our App at the forge
 )
 
 // AuditResult is what came of an action.

@@ -159,6 +159,23 @@ func (c *Client) CommentCommit(ctx context.Context, repo Repo, sha, body string)
 	return made.GetHTMLURL(), err
 }
 
+// CommitComments lists the comments below a commit, the oldest first.
+func (c *Client) CommitComments(ctx context.Context, repo Repo, sha string) ([]Comment, error) {
+	if err := checkRef(sha); err != nil {
+		return nil, err
+	}
+	found, err := pages(ctx, c, "commits.comments", repo, func(ctx context.Context, g *gh.Client, page gh.ListOptions) ([]*gh.RepositoryComment, *gh.Response, error) {
+		return g.Repositories.ListCommitComments(ctx, repo.Owner, repo.Name, url.PathEscape(sha), &page)
+	})
+	var all []Comment
+	for _, comment := range found {
+		all = append(all, Comment{
+			ID: comment.GetID(), Author: comment.GetUser().GetLogin(), Body: comment.GetBody(), URL: comment.GetHTMLURL(), Created: comment.GetCreatedAt().Time,
+		})
+	}
+	return all, err
+}
+
 // Issue is an open question to a project.
 type Issue struct {
 	Number int
@@ -195,6 +212,15 @@ func (c *Client) CreateIssue(ctx context.Context, repo Repo, title, body string)
 		return Issue{}, err
 	}
 	return issueOf(made), nil
+}
+
+// CloseIssue closes an issue, as done.
+func (c *Client) CloseIssue(ctx context.Context, repo Repo, number int) error {
+	closed := "closed"
+	_, err := call(ctx, c, "issues.close", repo, func(ctx context.Context, g *gh.Client) (*gh.Issue, *gh.Response, error) {
+		return g.Issues.Update(ctx, repo.Owner, repo.Name, number, gh.UpdateIssueRequest{State: &closed})
+	})
+	return err
 }
 
 // cut shortens text to a number of bytes, whole characters, and marks the cut.

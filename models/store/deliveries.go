@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -139,7 +140,7 @@ func (tx *Tx) CreateEvent(ctx context.Context, e *models.Event) (*models.Event, 
 // browsers.
 func (tx *Tx) SaveEvent(ctx context.Context, e *models.Event) error {
 	_, err := tx.db.NewUpdate().Model(e).WherePK().
-		Column("project_id", "commit_id", "state", "reason", "message", "decisions", "config_file", "config_sha", "config_text", "decided_at").Exec(ctx)
+		Column("project_id", "commit_id", "state", "reason", "message", "decisions", "config_file", "config_sha", "config_text", "held", "decided_at").Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("saving event %d: %w", e.ID, err)
 	}
@@ -169,6 +170,73 @@ func (q queries) EarlyEvents(ctx context.Context, kind models.EventKind, externa
 		return false, fmt.Errorf("looking for early events of %s %s: %w", kind, externalID, err)
 	}
 	return n, nil
+}
+
+// EarlierEvents returns the events of a project about the same outside thing as
+// e, that came before it, the oldest first.
+func (q queries) EarlierEvents(ctx context.Context, e *models.Event) ([]*models.Event, error) {
+	if e.ExternalID == "" {
+		return nil, nil
+	}
+	var events []*models.Event
+	err := q.db.NewSelect().Model(&events).ExcludeColumn("decisions", "config_text").Where("event.kind = ?", e.Kind).
+		Where("event.external_id = ?", e.ExternalID).Where("event.external_id <> ''").Where("event.project_id = ?", e.ProjectID).
+		Where("event.id < ?", e.ID).Order("event.id").Limit(100).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("finding what came before event %d: %w", e.ID, err)
+	}
+	return events, nil
+}
+
+// ReleaseHeld has the newest held events of a namespace, or of one project of it,
+// handled again: one for each reference, and at most limit. Those whose delivery
+// is not kept any more stay as they are. It returns how many there are.
+func (tx *Tx) ReleaseHeld(ctx context.Context, a *models.Allowance, limit int) (int, error) {
+	var held []*models.Event
+	q := tx.db.NewSelect().Model(&held).Column("event.id", "event.delivery_id", "event.project_id", "event.kind", "event.commit_id").Relation("Commit").
+		Join("JOIN projects AS p ON p.id = event.project_id").Join("JOIN deliveries AS d ON d.id = event.delivery_id").
+		Where("event.held").Where("p.forge = ?", a.Forge).Where("d.body IS NOT NULL")
+	if a.Name != "" {
+		q = q.Where("lower(p.namespace) = ?", strings.ToLower(a.Namespace)).Where("lower(p.name) = ?", strings.ToLower(a.Name))
+	} else if a.Namespace != "" {
+		q = q.Where("(lower(p.namespace) = ? OR lower(p.namespace) LIKE ? ESCAPE '!')",
+			strings.ToLower(a.Namespace), likeText.Replace(strings.ToLower(a.Namespace))+"/%")
+	}
+	if err := q.Order("event.id DESC").Limit(20 * int64(limit)).Scan(ctx); err != nil {
+		return 0, fmt.Errorf("finding what was held for %s: %w", a.Path(), err)
+	}
+	type place struct {
+		project int64
+		kind    models.EventKind
+		of      models.RefKind
+		ref     string
+	}
+	seen := map[place]bool{}
+	var events, deliveries []int64
+	for _, e := range held {
+		at := place{project: e.ProjectID, kind: e.Kind}
+		if e.Commit != nil {
+			at.of, at.ref = e.Commit.Kind, e.Commit.Ref
+		}
+		if seen[at] || len(events) == limit {
+			continue
+		}
+		seen[at] = true
+		events, deliveries = append(events, e.ID), append(deliveries, e.DeliveryID)
+	}
+	if len(events) == 0 {
+		return 0, nil
+	}
+	_, err := tx.db.NewUpdate().Model((*models.Event)(nil)).Set("state = ?", models.EventNew).Set("held = FALSE").Set("reason = ''").
+		Set("decisions = NULL").Set("decided_at = NULL").Where("id IN (?)", bun.List(events)).Exec(ctx)
+	if err == nil {
+		_, err = tx.db.NewUpdate().Model((*models.Delivery)(nil)).Set("handled_at = NULL").Set("hinted_at = NULL").Set("not_before = NULL").Set("tries = 0").
+			Where("id IN (?)", bun.List(deliveries)).Exec(ctx)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("letting go on what was held for %s: %w", a.Path(), err)
+	}
+	return len(events), nil
 }
 
 // LockEvent returns an event, alone, and locks it.

@@ -24,11 +24,11 @@ func (tx *Tx) EnsureProject(ctx context.Context, p *models.Project) error {
 }
 
 // EnsureCommit stores a commit, or brings what people wrote about it up to date,
-// and fills in its id.
+// and fills in its id. A title that is not known is left as it is.
 func (tx *Tx) EnsureCommit(ctx context.Context, c *models.Commit) error {
 	c.CreatedAt = Now()
 	_, err := tx.db.NewInsert().Model(c).On("CONFLICT (project_id, kind, ref, sha) DO UPDATE").
-		Set("title = EXCLUDED.title").Set("target_ref = EXCLUDED.target_ref").
+		Set("title = COALESCE(NULLIF(EXCLUDED.title, ''), git_commit.title)").Set("target_ref = EXCLUDED.target_ref").
 		Set("source_url = EXCLUDED.source_url").Returning("*").Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("storing commit %s of project %d: %w", c.SHA, c.ProjectID, err)

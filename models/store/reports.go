@@ -75,7 +75,8 @@ func older(a, b *models.Report) bool {
 // for a comment, which is nothing else; that of a check comes along when its
 // state or title is news.
 func same(a, b *models.Report) bool {
-	if strings.HasPrefix(a.Name, models.CommentPrefix) && a.Body != b.Body {
+	said := strings.HasPrefix(a.Name, models.CommentPrefix) || strings.HasPrefix(a.Name, models.IssuePrefix)
+	if said && a.Body != b.Body {
 		return false
 	}
 	return a.Wanted == b.Wanted && a.Title == b.Title && a.URL == b.URL

@@ -1,0 +1,49 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"millrace/clients/httpx"
+	"millrace/models"
+)
+
+// handlePush plans what is to be done for the new head of a branch. Of several
+// pushes the last counts, in whatever order they are heard of.
+func (r *Runner) handlePush(ctx context.Context, e *models.Event, m *models.Message) error {
+	forge, err := r.Forge(e.Project)
+	if err != nil {
+		return err
+	}
+	head, err := forge.BranchHead(ctx, e.Project, m.Branch)
+	switch {
+	case httpx.Status(err) == http.StatusNotFound:
+		return r.conclude(ctx, e, models.EventNothing, fmt.Sprintf("The branch %s is gone.", m.Branch))
+	case err != nil:
+		return fmt.Errorf("reading the head of %s in %s: %w", m.Branch, e.Project.Path(), err)
+	case head != m.Commit:
+		return r.conclude(ctx, e, models.EventNothing, fmt.Sprintf("The branch has moved on to %.7s; this is about %.7s.", head, m.Commit))
+	}
+	return r.planCommit(ctx, forge, e, &models.Commit{
+		ProjectID: e.ProjectID, Kind: models.BranchRef, Ref: m.Branch, SHA: m.Commit, Title: m.Title, Author: m.Actor,
+	}, nil)
+}
+
+// handleRelease plans what is to be done for a release, at the commit of its tag.
+func (r *Runner) handleRelease(ctx context.Context, e *models.Event, m *models.Message) error {
+	forge, err := r.Forge(e.Project)
+	if err != nil {
+		return err
+	}
+	sha, err := forge.TagCommit(ctx, e.Project, m.Tag)
+	if httpx.Status(err) == http.StatusNotFound {
+		return r.conclude(ctx, e, models.EventNothing, fmt.Sprintf("The tag %s is gone.", m.Tag))
+	}
+	if err != nil {
+		return fmt.Errorf("reading the tag %s of %s: %w", m.Tag, e.Project.Path(), err)
+	}
+	return r.planCommit(ctx, forge, e, &models.Commit{
+		ProjectID: e.ProjectID, Kind: models.ReleaseRef, Ref: m.Tag, SHA: sha, Title: m.Title, Author: m.Actor,
+	}, nil)
+}
