@@ -235,7 +235,7 @@ func TestRerunByComment(t *testing.T) {
 		if e, _ = w.say(t, pull, "packit", "/packit rebuild-failed"); e.State != models.EventNothing {
 			t.Errorf("nothing failed, and: %s, %s", e.State, e.Reason)
 		}
-		w.eventuallyAnswered(t, pull, "No build of the newest commit has failed. So nothing was started.")
+		w.eventuallyAnswered(t, pull, "No build of this commit has failed. So nothing was started.")
 		if e, _ = w.say(t, pull, "packit", "/packit test --env GREETING=hi"); e.State != models.EventApplied {
 			t.Errorf("tests: %s, %s", e.State, e.Reason)
 		}
@@ -286,13 +286,15 @@ func TestCommentsThatAreAnswered(t *testing.T) {
 			{"stranger", "/packit help", models.EventApplied, "| `rebuild-failed` |"},
 			{"stranger", "/packit rebuild-failed", models.EventRefused, "for the author of the pull request"},
 			{"stranger", "/packit cancel", models.EventRefused, "for the author of the pull request"},
-			{"packit", "/packit biuld", models.EventRefused, `There is no command "biuld".`},
+			{"packit", "/packit biuld", models.EventRefused, `There is no command "biuld". Did you mean build?`},
 			{"packit", "/packit test --nosuch", models.EventRefused, "There is no option --nosuch here."},
-			{"packit", "/packit koji-build", models.EventRefused, "does not carry it out"},
-			{"packit", "/packit test other/repo#3", models.EventRefused, "Builds of other pull requests"},
+			{"packit", "/packit koji-build", models.EventRefused, "does not carry it out yet"},
+			{"packit", "/packit propose-downstream", models.EventRefused, "propose-downstream, but does not carry it out yet"},
+			{"packit", "/packit verify-fas packit", models.EventRefused, "for the issue that this service opens"},
+			{"packit", "/packit test other/repo#3", models.EventRefused, "knows of no successful build of the newest commit of other/repo#3"},
 			{"packit", "/packit build --commit main", models.EventRefused, "comments on commits"},
-			{"packit", "/packit test --id nothing", models.EventNothing, "no tests for this pull request that the command means"},
-			{"packit", "/packit --package nothing build", models.EventNothing, "no build for this pull request that the command means"},
+			{"packit", "/packit test --id nothing", models.EventNothing, "no tests for this that the command means"},
+			{"packit", "/packit --package nothing build", models.EventNothing, "no build for this that the command means"},
 			{"packit", "/packit cancel", models.EventNothing, "Nothing is running"},
 		} {
 			e, c := w.say(t, pull, tt.who, tt.text)

@@ -60,8 +60,8 @@ func (r *Runner) planCommit(ctx context.Context, forge Forge, e *models.Event, c
 }
 
 // notAllowed says why nothing may be done for the project of an event, or for
-// whom it is by, or nothing. The event is then held: an entry of the allowlist
-// lets it go on.
+// whom it is by, or nothing. In the first case the event is held: an entry of the
+// allowlist lets it go on.
 func (r *Runner) notAllowed(ctx context.Context, e *models.Event) (string, error) {
 	if r.AllowAll {
 		return "", nil
@@ -71,6 +71,7 @@ func (r *Runner) notAllowed(ctx context.Context, e *models.Event) (string, error
 		return "", err
 	}
 	reason := models.Refusal(e.Project, entries, models.Advice{Base: r.Base, Prefix: r.Prefix})
+	e.Held = reason != ""
 	if reason == "" && e.Actor != "" && e.Actor != e.Project.Namespace {
 		own, err := r.Store.Allowances(ctx, &models.Project{Forge: e.Project.Forge, Namespace: e.Actor})
 		if err != nil {
@@ -82,7 +83,6 @@ func (r *Runner) notAllowed(ctx context.Context, e *models.Event) (string, error
 			}
 		}
 	}
-	e.Held = reason != ""
 	return reason, nil
 }
 
@@ -283,7 +283,9 @@ func (r *Runner) refuse(ctx context.Context, e *models.Event, planned []models.P
 		}
 	}
 	if e.Commit.Kind != models.PullRequestRef && len(planned) > 0 {
-		reports = append(reports, report(commentPrefix+"allowlist"))
+		below := report(commentPrefix + "allowlist")
+		below.Body = below.Title + "\n\n" + below.Body
+		reports = append(reports, below)
 	}
 	for i := range e.Decisions {
 		if d := &e.Decisions[i]; d.Planned {

@@ -29,6 +29,11 @@ type Tests struct {
 	Deployment string              // ours, for tmt's context
 	Install    testingfarm.Test    // tests the installation, for projects without tests of their own
 
+	// Login is the login that who asked for a pipeline on our pages has at the
+	// project's forge, empty if they have none that can be believed; nil: nobody
+	// knows.
+	Login func(ctx context.Context, p *models.Pipeline) (string, error)
+
 	public, internal remembered // composes of each ranch
 }
 
@@ -86,6 +91,18 @@ func (k *Tests) submission(ctx context.Context, w *Work, run *models.Run) (testi
 	}
 	if has && build != nil {
 		environment.Artifacts = []testingfarm.Artifact{artifactOf(build.Run)}
+	}
+	if has && len(w.Step.Others) > 0 {
+		others, err := othersFor(w.Step, w.Target(run))
+		if err != nil {
+			return s, err
+		}
+		for _, other := range others {
+			environment.Artifacts = append(environment.Artifacts, testingfarm.Artifact{
+				ID: other.BuildID + ":" + other.Chroot, Type: testingfarm.CoprBuild, Packages: other.Packages,
+			})
+		}
+		addOthers(environment.Variables, others)
 	}
 	s.Environments = []testingfarm.Environment{environment}
 	return s, err
@@ -145,14 +162,37 @@ func (k *Tests) ranch(ctx context.Context, w *Work) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	can, err := forge.CanMerge(ctx, p.Project, p.Actor)
+	login, err := k.login(ctx, p)
 	if err != nil {
-		return "", fmt.Errorf("asking what %s may do in %s: %w", p.Actor, p.Project.Path(), err)
+		return "", err
+	}
+	can, err := forge.CanMerge(ctx, p.Project, login)
+	if err != nil {
+		return "", fmt.Errorf("asking what %s may do in %s: %w", login, p.Project.Path(), err)
 	}
 	if !can {
 		return "", &skipped{p.Actor + " can't run tests (and builds) internally: it takes the right to merge pull requests of the project."}
 	}
 	return testingfarm.Internal, nil
+}
+
+// login is who asked for a pipeline, by their name at the forge. People who asked
+// on our pages go by another name here.
+func (k *Tests) login(ctx context.Context, p *models.Pipeline) (string, error) {
+	if p.RequesterID == 0 {
+		return p.Actor, nil
+	}
+	login := ""
+	if k.Login != nil {
+		var err error
+		if login, err = k.Login(ctx, p); err != nil {
+			return "", fmt.Errorf("asking who %s is at %s: %w", p.Actor, p.Project.Forge, err)
+		}
+	}
+	if login == "" {
+		return "", &skipped{fmt.Sprintf("%s can't run tests (and builds) internally: no account at %s is known to be theirs. Ask with a comment there.", p.Actor, p.Project.Forge)}
+	}
+	return login, nil
 }
 
 // environment is the machine that the tests of a run want.
@@ -248,6 +288,41 @@ func buildOf(w *Work, run *models.Run) (*models.Target, error) {
 		}
 	}
 	return nil, broken(nil, "The build that these tests follow is not part of the pipeline.")
+}
+
+// othersFor are the builds of other pull requests that the tests of a target
+// install: one of each.
+func othersFor(step *models.Step, target *models.Target) ([]models.OtherBuild, error) {
+	var found []models.OtherBuild
+	have := map[string]bool{}
+	for _, other := range step.Others {
+		if other.Chroot == target.FollowedTarget() && !have[other.Of] {
+			have[other.Of] = true
+			found = append(found, other)
+		}
+	}
+	for _, other := range step.Others {
+		if !have[other.Of] {
+			return nil, fail("%s, which these tests are to install too, has no successful build for %s.", other.Of, target.FollowedTarget())
+		}
+	}
+	return found, nil
+}
+
+// addOthers adds builds of other pull requests to the variables about the build.
+func addOthers(variables map[string]any, others []models.OtherBuild) {
+	add := func(name, value string) {
+		if now, ok := variables[name].(string); ok && now != "" {
+			value = now + " " + value
+		}
+		variables[name] = value
+	}
+	for _, other := range others {
+		add("PACKIT_COPR_PROJECT", other.Project)
+		if len(other.Packages) > 0 {
+			add("PACKIT_COPR_RPMS", strings.Join(other.Packages, " "))
+		}
+	}
 }
 
 func coprName(build *models.Run) string { return build.Data.CoprOwner + "/" + build.Data.CoprProject }

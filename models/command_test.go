@@ -1,7 +1,6 @@
 package models
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -21,7 +20,18 @@ func TestParseCommand(t *testing.T) {
 		{comment: "please /packit build"},
 		{comment: "/packit build", want: &Command{Name: BuildCommand}},
 		{comment: "Thanks.\r\n\r\n  /packit\tcopr-build  \r\nmore", want: &Command{Name: BuildCommand}},
-		{comment: "/packit test\n/packit build", want: &Command{Name: TestCommandName}},
+		{comment: "/packit test\n/packit build", want: &Command{Name: TestCommandName}}, // TestSeveralCommands has the second
+		{comment: "/packit retest-failed --release 1.0", want: &Command{Name: RetestFailed, Release: "1.0"}},
+		{comment: "/packit build --rel v1:2", want: &Command{Name: BuildCommand, Release: "v1:2"}},
+		{comment: "/packit verify-fas Ada", want: &Command{Name: VerifyCommand, Account: "ada"}},
+		{comment: "/packit verify-fas", problem: "name of your account"},
+		{comment: "/packit verify-fas a b", problem: `what "b" is`},
+		{comment: "/packit verify-fas ../x", problem: `what "../x" is`},
+		{comment: "/packit build --commit a --release b", problem: "not both"},
+		{comment: "/packit biuld", problem: "Did you mean build?"},
+		{comment: "/packit rebuild_failed", problem: "Did you mean rebuild-failed?"},
+		{comment: "/packit propose-upstream", problem: "Did you mean propose-downstream?"},
+		{comment: "/packit test" + strings.Repeat(" a/b#1", 11), problem: "more than 10"},
 		{comment: "/packit --package libfoo build", want: &Command{Name: BuildCommand, Package: "libfoo"}},
 		{comment: "/packit --pack=libfoo rebuild-failed", want: &Command{Name: RebuildFailed, Package: "libfoo"}},
 		{comment: "/packit test --id full", want: &Command{Name: TestCommandName, Identifier: "full"}},
@@ -51,48 +61,75 @@ func TestParseCommand(t *testing.T) {
 		{comment: "/packit test " + strings.Repeat("a/b#1 ", 100), problem: "words"},
 		{comment: "/packit test " + strings.Repeat("a", 4000), problem: "characters"},
 	} {
-		got, err := ParseCommand("/packit", tt.comment)
+		said := ParseCommands("/packit", tt.comment)
 		if tt.problem != "" {
-			wrong, ok := errors.AsType[*CommandError](err)
-			if !ok || !strings.Contains(wrong.Message, tt.problem) {
-				t.Errorf("ParseCommand(%.60q) = %+v, %v; want a mistake about %s", tt.comment, got, err, tt.problem)
+			if len(said) != 1 || said[0].Command != nil || !strings.Contains(said[0].Mistake, tt.problem) {
+				t.Errorf("ParseCommands(%.60q) = %+v; want a mistake about %s", tt.comment, said, tt.problem)
 			}
 			continue
 		}
-		if err != nil {
-			t.Errorf("ParseCommand(%.60q): %v", tt.comment, err)
+		var got *Command
+		if len(said) > 0 {
+			if got = said[0].Command; said[0].Mistake != "" {
+				t.Errorf("ParseCommands(%.60q): %s", tt.comment, said[0].Mistake)
+			}
 		}
 		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("ParseCommand(%.60q) (-want +got):\n%s", tt.comment, diff)
+			t.Errorf("ParseCommands(%.60q) (-want +got):\n%s", tt.comment, diff)
 		}
 	}
 }
 
-// FuzzParseCommand: whatever people write, it is a command of ours, a mistake
-// that can be told on one line, or nothing.
-func FuzzParseCommand(f *testing.F) {
+func TestSeveralCommands(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, comment string
+		want          []Said
+	}{
+		{"in their order", "First\n/packit cancel\n> /packit help\n  /packit build", []Said{
+			{Line: "/packit cancel", Command: &Command{Name: CancelCommand}}, {Line: "/packit build", Command: &Command{Name: BuildCommand}},
+		}},
+		{"a mistake spoils no other", "/packit frob\n/packit help", []Said{
+			{Line: "/packit frob", Mistake: `There is no command "frob".`}, {Line: "/packit help", Command: &Command{Name: HelpCommand}},
+		}},
+		{"the prefix of another deployment", "/packit-stg build\n/packit-ci test", nil},
+	} {
+		if diff := cmp.Diff(tt.want, ParseCommands("/packit", tt.comment)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+	many := ParseCommands("/packit", strings.Repeat("/packit help\n", 1000))
+	if len(many) != maxCommands+1 || many[maxCommands].Command != nil || !strings.Contains(many[maxCommands].Mistake, "were not read") {
+		t.Errorf("a thousand commands are %d, the last %+v", len(many), many[len(many)-1])
+	}
+	if said := ParseCommands("", "/packit help"); said != nil {
+		t.Errorf("without a prefix: %+v", said)
+	}
+}
+
+// FuzzParseCommands: whatever people write, it is commands of ours, mistakes that
+// can be told on one line, or nothing.
+func FuzzParseCommands(f *testing.F) {
 	for _, seed := range []string{
-		"/packit build", "/packit --package a test --id b --env C=d", "x\n/packit test 'a b' \"", "/packit test a/b#1 -i=x", "/packit \xff --",
+		"/packit build", "/packit --package a test --id b --env C=d", "x\n/packit test 'a b' \"", "/packit test a/b#1 -i=x", "/packit \xff --", "/packit build\n/packit verify-fas a",
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, comment string) {
-		c, err := ParseCommand("/packit", comment)
-		if err != nil {
-			wrong, ok := errors.AsType[*CommandError](err)
-			if !ok || c != nil || strings.ContainsAny(wrong.Message, "\n`<@") || len(wrong.Message) > 500 {
-				t.Fatalf("ParseCommand(%q) = %+v, %q", comment, c, err)
+		all := ParseCommands("/packit", comment)
+		if len(all) > maxCommands+1 {
+			t.Fatalf("ParseCommands(%q) = %d commands", comment, len(all))
+		}
+		for _, s := range all {
+			if (s.Command == nil) == (s.Mistake == "") || strings.ContainsAny(s.Mistake, "\n`<@") || len(s.Mistake) > 500 {
+				t.Fatalf("ParseCommands(%q) = %+v", comment, s)
 			}
-			return
+			if c := s.Command; c != nil && (!strings.Contains(s.Line, strings.TrimSuffix(string(c.Name), "build")) || !strings.Contains(comment, s.Line) || len(c.Pulls) > maxOtherPulls) {
+				t.Fatalf("ParseCommands(%q) made up %+v", comment, c)
+			}
 		}
-		if c == nil {
-			return
-		}
-		if !strings.Contains(comment, "/packit") || !strings.Contains(comment, strings.TrimSuffix(string(c.Name), "build")) {
-			t.Fatalf("ParseCommand(%q) made up %+v", comment, c)
-		}
-		if again, err := ParseCommand("/packit", comment); err != nil || cmp.Diff(c, again) != "" {
-			t.Fatalf("ParseCommand(%q) differs the second time", comment)
+		if diff := cmp.Diff(all, ParseCommands("/packit", comment)); diff != "" {
+			t.Fatalf("ParseCommands(%q) differs the second time:\n%s", comment, diff)
 		}
 	})
 }

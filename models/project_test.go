@@ -96,23 +96,28 @@ func TestRefusal(t *testing.T) {
 		return &Allowance{Forge: "github.com", Namespace: namespace, Name: name, State: state}
 	}
 	denied := entry("ada", "", DeniedState)
-	denied.Reason = "They mine coins."
+	denied.Reason = "They mine coins"
+	asked := entry("ada", "", PendingState)
+	asked.Requester, asked.IssueURL = "grace", "https://github.com/n/n/issues/7"
 	tests := []struct {
 		name    string
 		entries []*Allowance
 		want    string // beginning; empty: allowed
+		advice  string // part of what it says to do
 	}{
-		{"nobody decided", nil, "https://github.com/ada/mill is not on the allowlist of this service."},
-		{"namespace", []*Allowance{entry("ada", "", AllowedState)}, ""},
-		{"project", []*Allowance{entry("ada", "mill", AllowedState)}, ""},
-		{"forge", []*Allowance{entry("", "", AllowedState)}, ""},
-		{"asked for", []*Allowance{entry("ada", "", PendingState)}, "github.com/ada is waiting for an operator"},
-		{"asked for, allowed above", []*Allowance{entry("ada", "mill", PendingState), entry("ada", "", AllowedState)}, ""},
-		{"denied above", []*Allowance{entry("ada", "mill", AllowedState), denied}, "github.com/ada is denied: They mine coins."},
-		{"denied itself", []*Allowance{entry("ada", "mill", DeniedState), entry("ada", "", AllowedState)}, "github.com/ada/mill is denied: an operator"},
+		{"nobody decided", nil, "https://github.com/ada/mill is not on the allowlist of this service.", "Ask an operator to allow github.com/ada, on https://mill/admin/allowlist"},
+		{"namespace", []*Allowance{entry("ada", "", AllowedState)}, "", ""},
+		{"project", []*Allowance{entry("ada", "mill", AllowedState)}, "", ""},
+		{"forge", []*Allowance{entry("", "", AllowedState)}, "", ""},
+		{"asked for", []*Allowance{entry("ada", "", PendingState)}, "github.com/ada is waiting for an operator", "What was refused then goes on by itself"},
+		{"asked for, and can be proved", []*Allowance{asked}, "github.com/ada is waiting to be allowed.", "grace can do that with the comment `/pk verify-fas ACCOUNT`"},
+		{"asked for, allowed above", []*Allowance{entry("ada", "mill", PendingState), entry("ada", "", AllowedState)}, "", ""},
+		{"denied above", []*Allowance{entry("ada", "mill", AllowedState), denied}, "github.com/ada is denied: They mine coins. ", "Only an operator"},
+		{"denied itself", []*Allowance{entry("ada", "mill", DeniedState), entry("ada", "", AllowedState)}, "github.com/ada/mill is denied: an operator", "Only an operator"},
 	}
 	for _, test := range tests {
-		if got := Refusal(p, test.entries); !strings.HasPrefix(got, test.want) || (got == "") != (test.want == "") {
+		got := Refusal(p, test.entries, Advice{Base: "https://mill", Prefix: "/pk"})
+		if !strings.HasPrefix(got, test.want) || (got == "") != (test.want == "") || !strings.Contains(got, test.advice) {
 			t.Errorf("%s: %q", test.name, got)
 		}
 	}

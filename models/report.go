@@ -263,6 +263,9 @@ func (g *Graph) checkBody(step *Step, target *Target) string {
 	row := func(name, value string) { fmt.Fprintf(&b, "| %s | %s |\n", name, value) }
 	b.WriteString("| | |\n|---|---|\n")
 	row("Pipeline", fmt.Sprintf("%d, attempt %d", g.ID, g.Attempt))
+	if target.Reused {
+		row("Result", fmt.Sprintf("reused: pipeline %d made it", run.PipelineID))
+	}
 	if g.Package != "" {
 		row("Package", markdown(g.Package))
 	}

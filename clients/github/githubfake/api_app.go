@@ -173,6 +173,11 @@ func (f *Fake) addAccount(login, kind string) error {
 // Install installs the App on an account, on all its repositories if none is
 // named, and tells the App.
 func (f *Fake) Install(account string, repos ...string) (Installation, error) {
+	return f.InstallAs(account, account, repos...)
+}
+
+// InstallAs is Install by somebody, who need not be the account itself.
+func (f *Fake) InstallAs(by, account string, repos ...string) (Installation, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, i := range f.world.Installations {
@@ -192,7 +197,7 @@ func (f *Fake) Install(account string, repos ...string) (Installation, error) {
 		}
 	}
 	f.enqueueApp(account, "installation", "created", object{
-		"installation": f.installationJSON(i), "repositories": list, "requester": nil, "sender": f.userJSON(account),
+		"installation": f.installationJSON(i), "repositories": list, "requester": nil, "sender": f.userJSON(by),
 	})
 	return *i, nil
 }

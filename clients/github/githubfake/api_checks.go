@@ -229,7 +229,7 @@ func (f *Fake) resolve(ctx context.Context, r *repo, ref string) (string, error)
 // ofCommit answers what is asked of a commit; its ref may contain slashes.
 func (f *Fake) ofCommit(q *request) (answer, error) {
 	ref, what := q.PathValue("rest"), ""
-	for _, suffix := range []string{"/check-runs", "/check-suites", "/statuses", "/status"} {
+	for _, suffix := range []string{"/check-runs", "/check-suites", "/statuses", "/status", "/comments"} {
 		if before, ok := strings.CutSuffix(ref, suffix); ok {
 			ref, what = before, suffix
 			break
@@ -249,6 +249,14 @@ func (f *Fake) ofCommit(q *request) (answer, error) {
 			all = append(all, f.suiteJSON(q.repo, id, sha))
 		}
 		return ok(object{"total_count": len(all), "check_suites": all})
+	case "/comments":
+		var all []*CommitComment
+		for _, c := range q.repo.CommitComments {
+			if c.SHA == sha {
+				all = append(all, c)
+			}
+		}
+		return ok(objects(page(q, all), func(c *CommitComment) object { return f.commitCommentJSON(q.repo, c) }))
 	case "/statuses", "/status":
 		return f.listStatuses(q, sha, what == "/status")
 	}
