@@ -108,6 +108,11 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 		Bodhi:      &bodhi.Client{BaseURL: s.Bodhi.URL, HTTP: v.client("bodhi", time.Minute)},
 		Deployment: s.Deployment, Prefix: s.Prefix, AllowAll: s.AllowAll,
 	}
+	if at := s.Approval.Repository; at != "" {
+		if v.runner.Notifications, err = models.ParseProjectURL(at); err != nil {
+			return err
+		}
+	}
 	v.runner.Kinds = v.kinds(data)
 	if v.runner.Queue, err = jobs.NewQueue(v.store, v.runner.RiverConfig(capacity)); err != nil {
 		return err

@@ -50,7 +50,8 @@ type settings struct {
 		URL, Token, Ranch, WebhookToken, InternalToken string
 		InternalProjects                               []string
 	}
-	Bodhi struct{ URL string }
+	Bodhi    struct{ URL string }
+	Approval struct{ Repository string }
 	Login struct {
 		Issuer, ClientID, ClientSecret string
 		OperatorGroups                 []string
@@ -105,6 +106,8 @@ func (s *settings) all() []setting {
 		{key: "github.private_key", doc: "the App's private key, PEM; @FILE reads it from a file", value: &s.GitHub.PrivateKey, secret: true},
 		{key: "github.token", doc: "personal token, instead of an App: only commit statuses then", value: &s.GitHub.Token, secret: true},
 		{key: "github.webhook_secrets", doc: "secrets that webhooks may be signed with, several while one is changed", value: &s.GitHub.WebhookSecrets, secret: true},
+
+		{key: "approval.repository", doc: "address of the repository where whoever installed our App can prove who they are, in issues; empty: nowhere", value: &s.Approval.Repository},
 
 		{key: "copr.url", doc: "address of Copr", value: &s.Copr.URL},
 		{key: "copr.login", doc: "login of the API", value: &s.Copr.Login, secret: true},
@@ -412,6 +415,13 @@ func (s *settings) check() []error {
 	}
 	s.Login.ClientSecret = strings.TrimSpace(s.Login.ClientSecret)
 	problems = append(problems, s.checkLogin()...)
+	if at := s.Approval.Repository; at != "" {
+		if p, err := models.ParseProjectURL(at); err != nil {
+			complain("approval.repository: %v", err)
+		} else if p.Forge != s.GitHub.Host {
+			complain("approval.repository: %s is not on %s", at, s.GitHub.Host)
+		}
+	}
 	for key, value := range map[string]time.Duration{
 		"workers.lease": s.Workers.Lease, "workers.sweep": s.Workers.Sweep, "workers.first_poll": s.Workers.Poll1,
 		"workers.longest_poll": s.Workers.PollMax, "workers.first_retry": s.Workers.Retry, "workers.longest_retry": s.Workers.RetryMax,
