@@ -81,14 +81,27 @@ func (e *Engine) change(ctx context.Context, pipelineID int64, f func(tx *store.
 
 // changeKnown is change of a pipeline that was read before: if nobody changed it
 // since, it is not read again. known is used up.
-func (e *Engine) changeKnown(ctx context.Context, known *models.Pipeline, f func(tx *store.Tx, g *models.Graph) error) error {
-	return e.Store.InTx(ctx, func(tx *store.Tx) error {
-		g, err := tx.LockKnown(ctx, known)
-		if err != nil {
+//
+// With goOn, a worker takes one of the groups up at once that the change makes
+// ready, if nobody waits for that kind: it is claimed in the same transaction,
+// and next is the work.
+func (e *Engine) changeKnown(ctx context.Context, known *models.Pipeline, goOn bool, f func(tx *store.Tx, g *models.Graph) error) (next *Work, err error) {
+	var g *models.Graph
+	var taken *models.RunGroup
+	err = e.Store.InTx(ctx, func(tx *store.Tx) (err error) {
+		if g, err = tx.LockKnown(ctx, known); err != nil {
 			return err
 		}
-		return e.changeLocked(ctx, tx, g, f)
+		if err = f(tx, g); err != nil {
+			return err
+		}
+		taken, err = e.advanceTaking(ctx, tx, g, goOn)
+		return err
 	})
+	if err != nil || taken == nil {
+		return nil, err
+	}
+	return e.newWork(ctx, taken, g.Pipeline)
 }
 
 func (e *Engine) changeLocked(ctx context.Context, tx *store.Tx, g *models.Graph, f func(tx *store.Tx, g *models.Graph) error) error {
@@ -101,42 +114,56 @@ func (e *Engine) changeLocked(ctx context.Context, tx *store.Tx, g *models.Graph
 // advance derives what follows from the rows and saves it. It may be called at
 // any time and any number of times.
 func (e *Engine) advance(ctx context.Context, tx *store.Tx, g *models.Graph) error {
+	_, err := e.advanceTaking(ctx, tx, g, false)
+	return err
+}
+
+// advanceTaking is advance, in which this worker may take a group up.
+func (e *Engine) advanceTaking(ctx context.Context, tx *store.Tx, g *models.Graph, take bool) (taken *models.RunGroup, err error) {
 	queued, err := g.Advance(store.Now())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := e.enqueue(ctx, tx, g, queued); err != nil {
-		return err
+	if taken, err = e.enqueue(ctx, tx, g, queued, take); err != nil {
+		return nil, err
 	}
 	if g.Visible() {
 		if err := e.finishRuns(ctx, tx, g); err != nil {
-			return err
+			return nil, err
 		}
 		if err := e.want(ctx, tx, g.Reports(e.Base)); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return tx.SaveGraph(ctx, g)
+	return taken, tx.SaveGraph(ctx, g)
 }
 
-// enqueue gives groups their places in the queue and makes a job for each.
-func (e *Engine) enqueue(ctx context.Context, tx *store.Tx, g *models.Graph, queued []*models.RunGroup) error {
-	ranks := map[models.StepKind]int64{}
+// enqueue gives groups their places in the queue and makes a job for each. One
+// that would be the next to be claimed can be taken instead: it needs no job. Of
+// kinds with a limit none is taken, as their claims must be counted.
+func (e *Engine) enqueue(ctx context.Context, tx *store.Tx, g *models.Graph, queued []*models.RunGroup, take bool) (taken *models.RunGroup, err error) {
+	places := map[models.StepKind]store.Place{}
 	var wanted []river.JobArgs
 	for _, group := range queued {
-		rank, ok := ranks[group.Kind]
+		place, ok := places[group.Kind]
 		if !ok {
-			var err error
-			if rank, err = tx.NextRank(ctx, group.Kind, group.ProjectID); err != nil {
-				return err
+			if place, err = tx.NextPlace(ctx, group.Kind, group.ProjectID); err != nil {
+				return nil, err
 			}
 		}
-		ranks[group.Kind] = rank + 1
-		group.Rank, group.HintedAt = rank, store.Now()
-		g.TouchGroup(group, store.Now())
+		now := store.Now()
+		if take && taken == nil && place.Free && e.Limits[group.Kind] == 0 {
+			g.Claim(group, e.Worker, now.Add(e.Timing.Lease), now)
+			taken = group
+			continue
+		}
+		group.Rank, group.HintedAt = place.Rank, now
+		place.Rank++
+		places[group.Kind] = place
+		g.TouchGroup(group, now)
 		wanted = append(wanted, workArgs{group.Kind})
 	}
-	return e.Queue.AddAll(ctx, tx, wanted)
+	return taken, e.Queue.AddAll(ctx, tx, wanted)
 }
 
 // finishRuns has the logs of finished runs fetched, and other pipelines that
@@ -173,43 +200,54 @@ func (e *Engine) Advance(ctx context.Context, pipelineID int64) error {
 	return e.change(ctx, pipelineID, func(*store.Tx, *models.Graph) error { return nil })
 }
 
+// stint is how long a job goes on to what it made ready. Then others get its
+// place in this process.
+const stint = time.Second
+
 // work claims the fairest queued group of a kind, carries it out, and settles
-// it. Without one to claim it has nothing to do: the hint came late.
+// it; then, for a while, what that makes ready and nobody waits for. Without a
+// group to claim it has nothing to do: the hint came late.
 func (e *Engine) work(ctx context.Context, kind models.StepKind) error {
 	group, err := e.Store.Claim(ctx, kind, e.Worker, e.Timing.Lease, e.Limits[kind])
 	if err != nil || group == nil {
 		return err
 	}
 	w, err := e.load(ctx, group)
-	if err != nil {
-		return err // the lease lapses, and another tries
+	for begin := time.Now(); err == nil && w != nil; {
+		w, err = e.carryOut(ctx, w, time.Since(begin) < stint)
 	}
+	return err // the lease of what is not settled lapses, and another tries
+}
+
+// carryOut carries a claimed group out and settles it. If it may go on, it
+// returns the work that follows and is claimed already, or nil.
+func (e *Engine) carryOut(ctx context.Context, w *Work, goOn bool) (next *Work, err error) {
 	if len(w.Runs) == 0 { // canceled just now
-		return e.settle(ctx, w, Outcome{}, nil)
+		return e.settle(ctx, w, Outcome{}, nil, goOn)
 	}
-	carrier := e.Kinds[kind]
+	carrier := e.Kinds[w.Group.Kind]
 	if carrier == nil {
-		return e.settle(ctx, w, Outcome{}, broken(nil, "This service does not carry out steps of the kind %s.", kind))
+		return e.settle(ctx, w, Outcome{}, broken(nil, "This service does not carry out steps of the kind %s.", w.Group.Kind), goOn)
 	}
 	if _, here := carrier.(local); here {
 		if err := e.start(ctx, w); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	held, release := e.hold(ctx, group)
+	held, release := e.hold(ctx, w.Group)
 	outcome, err := e.submit(held, carrier, w)
 	release()
 	switch {
 	case errors.Is(context.Cause(held), models.ErrLost):
-		return e.undo(ctx, carrier, w, outcome)
+		return nil, e.undo(ctx, carrier, w, outcome)
 	case ctx.Err() != nil && err != nil:
-		return e.giveBack(ctx, group)
+		return nil, e.giveBack(ctx, w.Group)
 	}
-	lost := e.settle(context.WithoutCancel(ctx), w, outcome, err)
-	if errors.Is(lost, models.ErrLost) {
-		return e.undo(ctx, carrier, w, outcome) // canceled between the last renewal and now
+	next, err = e.settle(context.WithoutCancel(ctx), w, outcome, err, goOn && ctx.Err() == nil)
+	if errors.Is(err, models.ErrLost) {
+		return nil, e.undo(ctx, carrier, w, outcome) // canceled between the last renewal and now
 	}
-	return lost
+	return next, err
 }
 
 // start shows that the runs of a claimed group are being carried out.
@@ -297,7 +335,12 @@ func (e *Engine) load(ctx context.Context, group *models.RunGroup) (*Work, error
 	if err != nil {
 		return nil, err
 	}
-	w := &Work{Group: group, Pipeline: p, Step: p.Step(group.StepID), log: func(run *models.Run, text []byte) error {
+	return e.newWork(ctx, group, p)
+}
+
+// newWork is the work on a group of a pipeline that was read.
+func (e *Engine) newWork(ctx context.Context, group *models.RunGroup, p *models.Pipeline) (w *Work, err error) {
+	w = &Work{Group: group, Pipeline: p, Step: p.Step(group.StepID), log: func(run *models.Run, text []byte) error {
 		return e.appendLog(ctx, run, text)
 	}}
 	if w.Step == nil {
@@ -315,9 +358,10 @@ func (e *Engine) load(ctx context.Context, group *models.RunGroup) (*Work, error
 }
 
 // settle writes what became of a group that this worker holds. If it does not
-// hold it any more nothing is written, and the error is models.ErrLost.
-func (e *Engine) settle(ctx context.Context, w *Work, outcome Outcome, problem error) error {
-	err := e.changeKnown(ctx, w.Pipeline, func(tx *store.Tx, g *models.Graph) error {
+// hold it any more nothing is written, and the error is models.ErrLost. If the
+// worker may go on, next is what it took up, or nil.
+func (e *Engine) settle(ctx context.Context, w *Work, outcome Outcome, problem error, goOn bool) (next *Work, err error) {
+	next, err = e.changeKnown(ctx, w.Pipeline, goOn, func(tx *store.Tx, g *models.Graph) error {
 		group := g.Groups[w.Group.ID]
 		if group == nil || group.Epoch != w.Group.Epoch || group.Phase != models.PhaseWorking {
 			return models.ErrLost
@@ -343,9 +387,9 @@ func (e *Engine) settle(ctx context.Context, w *Work, outcome Outcome, problem e
 		return e.apply(ctx, tx, g, outcome, now)
 	})
 	if err != nil || !outcome.Waiting {
-		return err
+		return next, err
 	}
-	return e.heardEarly(ctx, w.Group, outcome.ExternalID)
+	return next, e.heardEarly(ctx, w.Group, outcome.ExternalID)
 }
 
 // heardEarly has a service asked at once if it answered before we knew the

@@ -276,6 +276,92 @@ func TestRefusalIsFinal(t *testing.T) {
 	})
 }
 
+// TestWorkerGoesOn has one job alone carry out what follows, as far as nobody
+// else has a claim to it.
+func TestWorkerGoesOn(t *testing.T) {
+	t.Parallel()
+	pause := func(t *testing.T, r *Runner) {
+		const pause = "INSERT INTO paused_kinds (kind, actor, since) VALUES (?, 'operator', ?)"
+		if _, err := r.Store.Writer().ExecContext(t.Context(), pause, models.CoprBuildStep, store.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait := func(t *testing.T, r *Runner) { // another pipeline's build waits for a worker
+		other := create(t, r, "other/first", 7, storetest.PullRequest)
+		err := r.change(t.Context(), other, func(_ *store.Tx, g *models.Graph) error {
+			for _, group := range g.Groups {
+				if group.Kind == models.SRPMStep {
+					return g.SetRun(group.Members[0], models.Passed, "", store.Now())
+				}
+			}
+			return errors.New("no source RPM")
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit := func(_ *testing.T, r *Runner) { r.Limits = map[models.StepKind]int{models.CoprBuildStep: 3} }
+	tests := []struct {
+		name  string
+		setup func(*testing.T, *Runner)
+		want  models.State // of the build
+		built int
+	}{
+		{"alone", func(*testing.T, *Runner) {}, models.Passed, 1},
+		{"others wait", wait, models.Queued, 0},
+		{"paused", pause, models.Queued, 0},
+		{"limited", limit, models.Queued, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Each(t, func(t *testing.T, s *store.Store) {
+				r, services := newRunner(t, s)
+				tt.setup(t, r)
+				id := create(t, r, "packit/hello", 1, storetest.PullRequest)
+				if err := r.work(t.Context(), models.SRPMStep); err != nil {
+					t.Fatal(err)
+				}
+				got := states(t, r, id)
+				if got["srpm source"] != models.Passed || got["copr_build fedora-43-x86_64"] != tt.want {
+					t.Errorf("states %v, want the build %s", got, tt.want)
+				}
+				if n := services[models.CoprBuildStep].count(); n != tt.built {
+					t.Errorf("built %d times, want %d", n, tt.built)
+				}
+			})
+		})
+	}
+}
+
+// TestShutdownEndsAStint lets a job be told to stop while it works: it settles,
+// and leaves what follows to others.
+func TestShutdownEndsAStint(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		r, services := newRunner(t, s)
+		ctx, stop := context.WithCancel(t.Context())
+		services[models.SRPMStep].submit = func(w *Work) (Outcome, error) {
+			stop()
+			return everyRun(w, models.Passed, ""), nil
+		}
+		id := create(t, r, "packit/hello", 1, storetest.PullRequest)
+		if err := r.work(ctx, models.SRPMStep); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]models.State{"srpm source": models.Passed, "copr_build fedora-43-x86_64": models.Queued}
+		got := states(t, r, id)
+		for name := range want {
+			if got[name] != want[name] {
+				t.Errorf("%s is %s, want %s", name, got[name], want[name])
+			}
+		}
+		if n := services[models.CoprBuildStep].count(); n != 0 {
+			t.Errorf("built %d times while shutting down", n)
+		}
+	})
+}
+
 // TestZombieSettlesNothing lets a worker finish after its lease is over and
 // another has taken the group.
 func TestZombieSettlesNothing(t *testing.T) {
@@ -303,13 +389,13 @@ func TestZombieSettlesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		heir := claim()
-		if err := r.settle(t.Context(), zombie, everyRun(zombie, models.Failed, "from the grave"), nil); !errors.Is(err, models.ErrLost) {
+		if _, err := r.settle(t.Context(), zombie, everyRun(zombie, models.Failed, "from the grave"), nil, true); !errors.Is(err, models.ErrLost) {
 			t.Fatalf("the zombie settled: %v", err)
 		}
 		if got := states(t, r, id)["srpm source"]; got != models.Queued {
 			t.Fatalf("the zombie settled it as %s", got)
 		}
-		if err := r.settle(t.Context(), heir, everyRun(heir, models.Passed, ""), nil); err != nil {
+		if _, err := r.settle(t.Context(), heir, everyRun(heir, models.Passed, ""), nil, false); err != nil {
 			t.Fatal(err)
 		}
 		if got := states(t, r, id)["srpm source"]; got != models.Passed {

@@ -110,6 +110,13 @@ func (g *Graph) TouchGroup(group *RunGroup, now time.Time) {
 	g.groups[group.ID] = true
 }
 
+// Claim gives a queued group to worker until its lease ends, under a new epoch.
+func (g *Graph) Claim(group *RunGroup, worker string, until, now time.Time) {
+	group.Phase, group.Worker, group.LeaseUntil = PhaseWorking, worker, until
+	group.Epoch++
+	g.TouchGroup(group, now)
+}
+
 // SetRun moves a run to a state, with the reason for people, and keeps its
 // times. Staying where it is may change the reason. A finished run stays as it
 // is: an answer that comes twice or late is no error, and changes nothing.

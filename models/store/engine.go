@@ -103,19 +103,31 @@ func (tx *Tx) GiveBack(ctx context.Context, group *models.RunGroup) error {
 	return nil
 }
 
-// NextRank is where a newly queued group of a project goes: behind the queued
+// Place is where a newly queued group goes.
+type Place struct {
+	Rank int64
+	Free bool // nobody waits for a worker of the kind, which is not paused
+}
+
+// NextPlace is where a newly queued group of a project goes: behind the queued
 // groups of its own project, and beside the first queued of the others. So a
 // project with a thousand groups takes turns with the rest.
-func (tx *Tx) NextRank(ctx context.Context, kind models.StepKind, projectID int64) (int64, error) {
-	var row struct{ First, Own int64 }
+func (tx *Tx) NextPlace(ctx context.Context, kind models.StepKind, projectID int64) (Place, error) {
+	var row struct{ First, Own, Paused sql.NullInt64 }
+	// The ends of an index each, whatever the planner thinks of the tables' sizes.
 	err := tx.db.NewSelect().Conn(fixed(tx.db, kind, projectID)).
-		ColumnExpr("COALESCE((SELECT min(rank) FROM run_groups WHERE kind = $1 AND phase = 'queued'), 0) AS first").
-		ColumnExpr("COALESCE((SELECT max(rank) FROM run_groups WHERE project_id = $2 AND kind = $1 AND phase = 'queued'), -1) AS own").
+		ColumnExpr("(SELECT rank FROM run_groups WHERE kind = $1 AND phase = 'queued' ORDER BY rank LIMIT 1) AS first").
+		ColumnExpr("(SELECT rank FROM run_groups WHERE project_id = $2 AND kind = $1 AND phase = 'queued' ORDER BY rank DESC LIMIT 1) AS own").
+		ColumnExpr("(SELECT 1 FROM paused_kinds WHERE kind = $1) AS paused").
 		Scan(ctx, &row)
 	if err != nil {
-		return 0, fmt.Errorf("finding the rank in the queue of %s: %w", kind, err)
+		return Place{}, fmt.Errorf("finding a place in the queue of %s: %w", kind, err)
 	}
-	return max(row.First, row.Own+1), nil
+	place := Place{Rank: row.First.Int64, Free: !row.First.Valid && !row.Paused.Valid}
+	if row.Own.Valid {
+		place.Rank = max(place.Rank, row.Own.Int64+1)
+	}
+	return place, nil
 }
 
 // RecoverLapsed queues groups again whose worker did not renew its lease: the

@@ -38,9 +38,11 @@ func change(t *testing.T, s *store.Store, pipeline int64, f func(*models.Graph))
 			return err
 		}
 		for _, group := range queued {
-			if group.Rank, err = tx.NextRank(t.Context(), group.Kind, group.ProjectID); err != nil {
+			place, err := tx.NextPlace(t.Context(), group.Kind, group.ProjectID)
+			if err != nil {
 				return err
 			}
+			group.Rank = place.Rank
 			if err := tx.SaveGraph(t.Context(), g); err != nil { // each rank counts for the next
 				return err
 			}
