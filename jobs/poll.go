@@ -30,16 +30,17 @@ func (e *Engine) poll(ctx context.Context, groupID int64) error {
 	if err != nil || len(w.Runs) == 0 { // settled since we looked
 		return err
 	}
-	outcome, err := carrier.Poll(ctx, w)
+	outcome, problem := carrier.Poll(ctx, w)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return e.change(context.WithoutCancel(ctx), group.PipelineID, func(tx *store.Tx, g *models.Graph) error {
-		if err := e.polled(ctx, tx, g, w, outcome, err); err != nil {
+	_, err = e.changeKnown(context.WithoutCancel(ctx), w.Pipeline, false, func(tx *store.Tx, g *models.Graph) error {
+		if err := e.polled(ctx, tx, g, w, outcome, problem); err != nil {
 			return err
 		}
 		return e.followLogs(ctx, tx, g, w)
 	})
+	return err
 }
 
 // followLogs has the logs of runs fetched that grow at a service. Those of

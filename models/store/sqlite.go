@@ -13,7 +13,6 @@ import (
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
-	_ "modernc.org/sqlite" // the driver
 )
 
 // openSQLite opens the file for one writing connection and several reading
@@ -29,11 +28,12 @@ func openSQLite(ctx context.Context, path string) (*Store, error) {
 
 // openLocked opens the file, and gives lock back at the end.
 func openLocked(ctx context.Context, path string, lock io.Closer) (*Store, error) {
-	writer, err := sql.Open("sqlite", sqliteAddress(path, "immediate"))
+	forWriting, err := newKeeping(sqliteAddress(path, "immediate"))
 	if err != nil {
 		lock.Close()
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
+	writer := sql.OpenDB(forWriting)
 	writer.SetMaxOpenConns(1)
 	writer.SetMaxIdleConns(1)
 	writer.SetConnMaxLifetime(0)
@@ -42,12 +42,13 @@ func openLocked(ctx context.Context, path string, lock io.Closer) (*Store, error
 		lock.Close()
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	reader, err := sql.Open("sqlite", sqliteAddress(path, "deferred", "query_only(1)"))
+	forReading, err := newKeeping(sqliteAddress(path, "deferred", "query_only(1)"))
 	if err != nil {
 		writer.Close()
 		lock.Close()
 		return nil, fmt.Errorf("opening %s for reading: %w", path, err)
 	}
+	reader := sql.OpenDB(forReading)
 	readers := max(4, runtime.NumCPU())
 	reader.SetMaxOpenConns(readers)
 	reader.SetMaxIdleConns(readers)
