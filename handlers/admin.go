@@ -56,17 +56,7 @@ func (s *Server) changeAllowance(w http.ResponseWriter, r *http.Request) error {
 	if do != "allow" && do != "deny" && do != "remove" {
 		return &refusal{status: http.StatusBadRequest, detail: "The form does not say what to do."}
 	}
-	if err := s.may(r, models.AllowlistRight, models.About{}); err != nil {
-		return s.noteRefusal(r, err, "allowlist."+do, clip(strings.ToValidUTF8(entry.Path, "\uFFFD"), 200))
-	}
-	a, err := models.ParseAllowance(entry.Path, entry.Project, s.Flat)
-	if err == nil {
-		a.State, a.Reason = models.AllowedState, entry.Reason
-		if do == "deny" {
-			a.State = models.DeniedState
-		}
-		err = s.applyAllowance(r, a, do == "remove")
-	}
+	_, err := s.decide(r, entry, do)
 	if problem := mistake(err); problem != "" {
 		return s.showAllowlist(w, r, views.AllowlistPage{Problem: problem, Entry: entry}, http.StatusUnprocessableEntity)
 	}
@@ -76,6 +66,23 @@ func (s *Server) changeAllowance(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
 	redirect(w, views.AllowlistURL(views.AllowFilter{}), http.StatusSeeOther)
 	return nil
+}
+
+// decide allows or denies what an entry names, or removes it from the list, for
+// an operator.
+func (s *Server) decide(r *http.Request, entry views.AllowEntry, do string) (*models.Allowance, error) {
+	if err := s.may(r, models.AllowlistRight, models.About{}); err != nil {
+		return nil, s.noteRefusal(r, err, "allowlist."+do, httpx.Clean(entry.Path, 200))
+	}
+	a, err := models.ParseAllowance(entry.Path, entry.Project, s.Flat)
+	if err != nil {
+		return nil, err
+	}
+	a.State, a.Reason = models.AllowedState, entry.Reason
+	if do == "deny" {
+		a.State = models.DeniedState
+	}
+	return a, s.applyAllowance(r, a, do == "remove")
 }
 
 func (s *Server) applyAllowance(r *http.Request, a *models.Allowance, remove bool) error {

@@ -7,7 +7,9 @@ import (
 )
 
 // The types in this file are what programs get: each page as JSON, at its own
-// address with .json or an Accept header, and at the same path below /api/v3.
+// address with .json or an Accept header, and at the same path below /api/v3. The
+// document of the API is made from them, and says of each field what its tag doc
+// does (document.go).
 // Fields are added, never renamed. Times are RFC 3339 in UTC and null where
 // nothing happened yet; states are those of models.State, and readers must
 // live with ones they do not know.
@@ -24,15 +26,15 @@ type List[T any] struct {
 // Project is a git repository on a forge.
 type Project struct {
 	ID            int64      `json:"id"`
-	Path          string     `json:"path"` // forge/namespace/name
+	Path          string     `json:"path" doc:"forge/namespace/name"`
 	Forge         string     `json:"forge"`
 	Namespace     string     `json:"namespace"`
 	Name          string     `json:"name"`
-	URL           string     `json:"url"`      // of its page on the forge
-	HTMLURL       string     `json:"html_url"` // of our page
+	URL           string     `json:"url" doc:"of its page on the forge"`
+	HTMLURL       string     `json:"html_url" doc:"of our page"`
 	DefaultBranch string     `json:"default_branch"`
 	CreatedAt     *time.Time `json:"created_at"`
-	ActiveAt      *time.Time `json:"active_at"` // of its newest event
+	ActiveAt      *time.Time `json:"active_at" doc:"of its newest event"`
 }
 
 // ProjectSummary is a project in a list.
@@ -50,9 +52,9 @@ type ProjectDetail struct {
 
 // ProjectStats sums up how pipelines ended.
 type ProjectStats struct {
-	Decided       int     `json:"decided"` // passed or failed
+	Decided       int     `json:"decided" doc:"passed or failed"`
 	Passed        int     `json:"passed"`
-	MedianSeconds float64 `json:"median_seconds"` // 0 if none is known
+	MedianSeconds float64 `json:"median_seconds" doc:"0 if none is known"`
 	Events7Days   int     `json:"events_7_days"`
 }
 
@@ -71,15 +73,15 @@ type PipelineSummary struct {
 	EventID        int64          `json:"event_id"`
 	Project        *Project       `json:"project"`
 	Package        string         `json:"package"`
-	Attempt        int            `json:"attempt"`          // from 1
-	FirstAttemptID int64          `json:"first_attempt_id"` // itself if this is the first
-	Kind           models.RefKind `json:"kind"`             // pr, push, release, issue, upstream
+	Attempt        int            `json:"attempt" doc:"from 1"`
+	FirstAttemptID int64          `json:"first_attempt_id" doc:"itself if this is the first"`
+	Kind           models.RefKind `json:"kind" doc:"pr, push, release, issue, upstream"`
 	Ref            string         `json:"ref"`
 	SHA            string         `json:"sha"`
 	Title          string         `json:"title"`
 	Actor          string         `json:"actor"`
 	State          models.State   `json:"state"`
-	Version        int64          `json:"version"` // counts changes
+	Version        int64          `json:"version" doc:"counts changes"`
 	Runs           int            `json:"runs"`
 	RunsDone       int            `json:"runs_done"`
 	RunsBad        int            `json:"runs_bad"`
@@ -88,7 +90,7 @@ type PipelineSummary struct {
 	CreatedAt      *time.Time     `json:"created_at"`
 	StartedAt      *time.Time     `json:"started_at"`
 	FinishedAt     *time.Time     `json:"finished_at"`
-	Flow           []StepSum      `json:"flow"` // what its steps have come to, in planned order
+	Flow           []StepSum      `json:"flow" doc:"what its steps have come to, in planned order"`
 }
 
 // StepSum is what a list says of a step.
@@ -96,7 +98,7 @@ type StepSum struct {
 	Name   string          `json:"name"`
 	Kind   models.StepKind `json:"kind"`
 	State  models.State    `json:"state"`
-	Total  int             `json:"total"` // targets
+	Total  int             `json:"total" doc:"targets"`
 	Done   int             `json:"done"`
 	Passed int             `json:"passed"`
 	Bad    int             `json:"bad"`
@@ -105,17 +107,17 @@ type StepSum struct {
 // Pipeline is a pipeline with all of its graph.
 type Pipeline struct {
 	PipelineSummary
-	Steps    []Step          `json:"steps"` // nodes, in planned order
+	Steps    []Step          `json:"steps" doc:"nodes, in planned order"`
 	Edges    []Edge          `json:"edges"`
 	Attempts []PipelineBrief `json:"attempts"`
 }
 
 // Step is a node of the plan.
 type Step struct {
-	Name       string          `json:"name"` // unique in its pipeline
+	Name       string          `json:"name" doc:"unique in its pipeline"`
 	Kind       models.StepKind `json:"kind"`
 	Identifier string          `json:"identifier"`
-	JobIndex   int             `json:"job_index"` // in the package config's jobs; -1 for none
+	JobIndex   int             `json:"job_index" doc:"in the package config's jobs; -1 for none"`
 	State      models.State    `json:"state"`
 	Targets    []Target        `json:"targets"`
 }
@@ -131,9 +133,9 @@ type Edge struct {
 // Target is a member of a step.
 type Target struct {
 	Name    string `json:"name"`
-	Follows string `json:"follows"` // target it needs over edges that are per target
-	Check   string `json:"check"`   // name of its check on the forge; may be empty
-	Reused  bool   `json:"reused"`  // its run was made by an earlier attempt
+	Follows string `json:"follows" doc:"target it needs over edges that are per target"`
+	Check   string `json:"check" doc:"name of its check on the forge; may be empty"`
+	Reused  bool   `json:"reused" doc:"its run was made by an earlier attempt"`
 	Run     Run    `json:"run"`
 }
 
@@ -146,10 +148,10 @@ type Run struct {
 	Reason      string          `json:"reason"`
 	ExternalID  string          `json:"external_id"`
 	ExternalURL string          `json:"external_url"`
-	LogURL      string          `json:"log_url"` // at the service
+	LogURL      string          `json:"log_url" doc:"at the service"`
 	Retries     int             `json:"retries"`
 	HTMLURL     string          `json:"html_url"`
-	RawLogURL   string          `json:"raw_log_url"` // what we kept of it
+	RawLogURL   string          `json:"raw_log_url" doc:"what we kept of it"`
 	QueuedAt    *time.Time      `json:"queued_at"`
 	StartedAt   *time.Time      `json:"started_at"`
 	FinishedAt  *time.Time      `json:"finished_at"`
@@ -170,7 +172,7 @@ type Results struct {
 	Plan        string              `json:"plan,omitempty"`
 	Tests       *models.TestSummary `json:"tests,omitempty"`
 	Artifacts   []models.Artifact   `json:"artifacts,omitempty"`
-	LogLine     int                 `json:"log_line,omitempty"` // first that explains a failure, from 1
+	LogLine     int                 `json:"log_line,omitempty" doc:"first that explains a failure, from 1"`
 	LogTail     string              `json:"log_tail,omitempty"`
 	Notes       []string            `json:"notes,omitempty"`
 }
@@ -195,11 +197,11 @@ type TargetAttempt struct {
 // LogPart is a part of a log.
 type LogPart struct {
 	RunID int64    `json:"run_id"`
-	From  int      `json:"from"`  // number of the first line here, from 1
-	Total int      `json:"total"` // lines that are kept so far
-	Bytes int64    `json:"bytes"` // that are kept so far
-	Cut   int64    `json:"cut"`   // bytes that were left out of it
-	Ended bool     `json:"ended"` // nothing will be added
+	From  int      `json:"from" doc:"number of the first line here, from 1"`
+	Total int      `json:"total" doc:"lines that are kept so far"`
+	Bytes int64    `json:"bytes" doc:"that are kept so far"`
+	Cut   int64    `json:"cut" doc:"bytes that were left out of it"`
+	Ended bool     `json:"ended" doc:"nothing will be added"`
 	Lines []string `json:"lines"`
 }
 
@@ -225,7 +227,7 @@ type EventSummary struct {
 type Event struct {
 	EventSummary
 	Delivery   *Delivery         `json:"delivery"`
-	Message    *models.Message   `json:"message"` // as it was understood
+	Message    *models.Message   `json:"message" doc:"as it was understood"`
 	Decisions  []models.Decision `json:"decisions"`
 	ConfigFile string            `json:"config_file"`
 	ConfigSHA  string            `json:"config_sha"`
@@ -246,8 +248,8 @@ type Delivery struct {
 
 // Home is what the automation is doing.
 type Home struct {
-	Running           int               `json:"running"` // runs
-	Queued            int               `json:"queued"`  // runs
+	Running           int               `json:"running" doc:"runs"`
+	Queued            int               `json:"queued" doc:"runs"`
 	OldestWaitSeconds float64           `json:"oldest_wait_seconds"`
 	Last24Hours       HomeDay           `json:"last_24_hours"`
 	NeedAttention     int               `json:"need_attention"`
@@ -284,9 +286,9 @@ type QueueKind struct {
 // QueueItem is a submission in the queue.
 type QueueItem struct {
 	Kind       models.StepKind `json:"kind"`
-	Position   int             `json:"position"` // from 1; 0: it cannot be claimed now
+	Position   int             `json:"position" doc:"from 1; 0: it cannot be claimed now"`
 	PipelineID int64           `json:"pipeline_id"`
-	Project    string          `json:"project"` // path
+	Project    string          `json:"project" doc:"path"`
 	Step       string          `json:"step"`
 	Targets    []string        `json:"targets"`
 	Worker     string          `json:"worker"`
@@ -295,7 +297,7 @@ type QueueItem struct {
 
 // Allowance is an entry of the allowlist.
 type Allowance struct {
-	Path    string            `json:"path"` // forge/namespace, or forge/namespace/name of a project
+	Path    string            `json:"path" doc:"forge/namespace, or forge/namespace/name of a project"`
 	Project bool              `json:"project"`
 	State   models.AllowState `json:"state"`
 	Reason  string            `json:"reason"`
@@ -307,11 +309,11 @@ type Allowance struct {
 type Token struct {
 	ID        int64               `json:"id"`
 	Name      string              `json:"name"`
-	Hint      string              `json:"hint"` // how its secret begins
+	Hint      string              `json:"hint" doc:"how its secret begins"`
 	Scopes    []models.TokenScope `json:"scopes"`
 	CreatedAt *time.Time          `json:"created_at"`
 	ExpiresAt *time.Time          `json:"expires_at"`
-	UsedAt    *time.Time          `json:"used_at"` // to some minutes
+	UsedAt    *time.Time          `json:"used_at" doc:"to some minutes"`
 }
 
 // AuditEntry says who did what.

@@ -25,6 +25,7 @@ type refusal struct {
 	retry  time.Duration
 	near   []views.Link // what was perhaps meant
 	login  string       // address to log in at, if that would help
+	fields []FieldProblem
 }
 
 func (e *refusal) Error() string {
@@ -42,13 +43,14 @@ func (e *refusal) Is(target error) bool {
 // Problem is how errors are told to programs (RFC 9457), as
 // application/problem+json.
 type Problem struct {
-	Type      string `json:"type"`               // about:blank: the status says it all
-	Title     string `json:"title"`              // the status in words
-	Status    int    `json:"status"`             // of the answer
-	Detail    string `json:"detail,omitempty"`   // what exactly is wrong, for people
-	Instance  string `json:"instance,omitempty"` // the path that was asked for
-	RequestID string `json:"request_id"`         // under which our log has it
-	Link      string `json:"link,omitempty"`     // what leads on: the attempt of who was faster, the login
+	Type      string         `json:"type" doc:"about:blank: the status says it all"`
+	Title     string         `json:"title" doc:"the status in words"`
+	Status    int            `json:"status" doc:"of the answer"`
+	Detail    string         `json:"detail,omitempty" doc:"what exactly is wrong, for people"`
+	Instance  string         `json:"instance,omitempty" doc:"the path that was asked for"`
+	RequestID string         `json:"request_id" doc:"under which our log has it"`
+	Link      string         `json:"link,omitempty" doc:"what leads on: the attempt of who was faster, the login"`
+	Errors    []FieldProblem `json:"errors,omitempty" doc:"the fields that something is wrong with"`
 }
 
 // explain chooses the status for err and the words for whoever asked. Errors
@@ -61,7 +63,11 @@ func (s *Server) explain(r *http.Request, err error) *refusal {
 		return vain
 	}
 	if bad, ok := errors.AsType[*models.InputError](err); ok {
-		return &refusal{status: http.StatusBadRequest, detail: bad.Error()}
+		no := &refusal{status: http.StatusBadRequest, detail: bad.Error()}
+		if bad.Field != "" {
+			no.fields = []FieldProblem{{Field: bad.Field, Message: bad.Message}}
+		}
+		return no
 	}
 	if big, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return &refusal{status: http.StatusRequestEntityTooLarge, detail: fmt.Sprintf("At most %d bytes are taken here.", big.Limit)}
@@ -144,15 +150,20 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (s *Server) failJSON(w http.ResponseWriter, r *http.Request, why *refusal) {
+	s.sendJSON(w, r, why.status, "application/problem+json", s.problem(r, why))
+}
+
+// problem is a refusal in the form for programs.
+func (s *Server) problem(r *http.Request, why *refusal) Problem {
 	visit := visitOf(r)
 	title := http.StatusText(why.status)
 	if why.status == clientGone {
 		title = "Client Closed Request"
 	}
-	s.sendJSON(w, r, why.status, "application/problem+json", Problem{
+	return Problem{
 		Type: "about:blank", Title: title, Status: why.status, Detail: why.detail,
-		Instance: visit.path, RequestID: visit.id, Link: s.leadsOn(why),
-	})
+		Instance: visit.path, RequestID: visit.id, Link: s.leadsOn(why), Errors: why.fields,
+	}
 }
 
 // leadsOn is the address of what helps somebody who was refused.

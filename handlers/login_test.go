@@ -38,6 +38,8 @@ func newDoors(t testing.TB, s *store.Store) *doors {
 		People: []fasfake.Person{
 			{Login: "ada", Name: "Ada Lace", Email: "ada@example.org", Groups: []string{"packager"}},
 			{Login: "olga", Name: "Olga", Groups: []string{"sysadmin-main"}},
+			{Login: "otto", Groups: []string{"sysadmin-main"}},
+			{Login: "bo"},
 		},
 	})
 	if err != nil {

@@ -99,6 +99,7 @@ func (s *Server) enter(next http.Handler) http.Handler {
 		}
 		r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
 		defer s.leave(w, r)
+		choose(r, v)
 		if len(r.RequestURI) > maxURL || len(r.URL.Path) > maxURL {
 			v.path = ""
 			s.fail(w, r, &refusal{status: http.StatusRequestURITooLong, detail: "Addresses have at most 8192 bytes here."})
@@ -108,7 +109,6 @@ func (s *Server) enter(next http.Handler) http.Handler {
 			s.fail(w, r, &refusal{status: http.StatusBadRequest, detail: "An address cannot contain that."})
 			return
 		}
-		choose(r, v)
 		if to := canonical(r.URL); to != "" {
 			if r.Method == http.MethodGet || r.Method == http.MethodHead {
 				if v.api {
@@ -234,7 +234,7 @@ func prefersJSON(accept string) bool {
 var roots = map[string]bool{
 	"projects": true, "pipelines": true, "runs": true, "events": true, "queue": true, "help": true, "find": true,
 	"live": true, "healthz": true, "readyz": true, "metrics": true, "version.json": true, "robots.txt": true,
-	"hooks": true, "srpms": true, "srpm-tool": true, "settings": true, "static": true, "jobs": true, "login": true, "logout": true, "admin": true,
+	"hooks": true, "srpms": true, "srpm-tool": true, "settings": true, "me": true, "openapi": true, "static": true, "jobs": true, "login": true, "logout": true, "admin": true,
 }
 
 // canonical returns the address that a page really has, or nothing if u is it:
@@ -259,6 +259,17 @@ func canonical(u *url.URL) string {
 		clean += "?" + u.RawQuery
 	}
 	return clean
+}
+
+// inForm is the address of a page in the form in which the reader wants it.
+func inForm(r *http.Request, page string) string {
+	switch v := visitOf(r); {
+	case v.api:
+		return apiPrefix + page
+	case v.json:
+		return page + ".json"
+	}
+	return page
 }
 
 // redirect sends the reader to an address of ours.

@@ -110,7 +110,7 @@ func (s *Server) showPipeline(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if n, ok := number(r.URL.Query().Get("attempt")); ok && n != int64(p.Attempt) {
-		return s.otherAttempt(w, attempts, n)
+		return s.otherAttempt(w, r, attempts, n)
 	}
 	if visitOf(r).json {
 		if unchanged(w, r, s.pageTag(r, "pipeline "+decimal(id)+" "+decimal(int64(len(attempts))), p.Version)) {
@@ -172,10 +172,10 @@ func viewParam(r *http.Request) views.View {
 }
 
 // otherAttempt sends the reader to another attempt of the same plan.
-func (s *Server) otherAttempt(w http.ResponseWriter, attempts []*models.Pipeline, n int64) error {
+func (s *Server) otherAttempt(w http.ResponseWriter, r *http.Request, attempts []*models.Pipeline, n int64) error {
 	for _, a := range attempts {
 		if int64(a.Attempt) == n {
-			redirect(w, views.PipelineURL(a.ID), http.StatusSeeOther)
+			redirect(w, inForm(r, views.PipelineURL(a.ID)), http.StatusSeeOther)
 			return nil
 		}
 	}

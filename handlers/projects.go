@@ -297,14 +297,7 @@ func (s *Server) showLatest(w http.ResponseWriter, r *http.Request, p *models.Pr
 	if err != nil {
 		return err
 	}
-	to := views.PipelineURL(newest.ID)
-	switch v := visitOf(r); {
-	case v.api:
-		to = apiPrefix + to
-	case v.json:
-		to += ".json"
-	}
 	w.Header().Set("Cache-Control", "no-store")
-	redirect(w, to, http.StatusFound)
+	redirect(w, inForm(r, views.PipelineURL(newest.ID)), http.StatusFound)
 	return nil
 }

@@ -34,7 +34,7 @@ func (s *Server) showTarget(w http.ResponseWriter, r *http.Request) error {
 	if n, ok := number(r.URL.Query().Get("attempt")); ok && n != int64(place.Pipeline.Attempt) {
 		for _, a := range place.Attempts {
 			if int64(a.Attempt) == n {
-				redirect(w, views.TargetURL(a.PipelineID, place.Step.Name, place.Target.Name), http.StatusSeeOther)
+				redirect(w, inForm(r, views.TargetURL(a.PipelineID, place.Step.Name, place.Target.Name)), http.StatusSeeOther)
 				return nil
 			}
 		}

@@ -52,6 +52,7 @@ type Server struct {
 	big      chan struct{} // large messages that are being read
 	sessions *scs.SessionManager
 	tries    *tries // to log in
+	api      *api
 }
 
 // Secrets prove where messages come from. Several are valid at a time, so that
@@ -74,13 +75,20 @@ const pageTime = 15 * time.Second
 func (s *Server) Handler() http.Handler {
 	s.big = make(chan struct{}, maxBigHooks)
 	s.sessions, s.tries = s.sessionsOf(), new(tries)
+	s.api = s.newAPI()
 	s.Metrics.watchQueue(s.Log, func(ctx context.Context) (*models.Queue, error) { return s.Store.Queue(ctx, "") })
+	return s.enter(s.routes())
+}
+
+// routes are the addresses of everything that is answered.
+func (s *Server) routes() chi.Router {
 	r := chi.NewRouter()
-	r.Use(routed, middleware.GetHead)
+	programs := s.programs()
+	r.Use(routed, middleware.GetHead, asPrograms(programs))
 	r.NotFound(s.recognized(s.answer(s.nothingHere)).ServeHTTP)
 	r.MethodNotAllowed(s.answer(func(w http.ResponseWriter, req *http.Request) error {
-		for _, method := range []string{http.MethodGet, http.MethodPost} {
-			if r.Match(chi.NewRouteContext(), method, req.URL.Path) {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+			if r.Match(chi.NewRouteContext(), method, req.URL.Path) || programs.Match(chi.NewRouteContext(), method, req.URL.Path) {
 				w.Header().Add("Allow", method)
 			}
 		}
@@ -137,7 +145,7 @@ func (s *Server) Handler() http.Handler {
 		r.Post("/admin/allowlist", s.page(s.changeAllowance))
 		r.Get("/admin/audit", s.page(s.listAudit))
 	})
-	return s.enter(r)
+	return r
 }
 
 // StatusHandler returns what operators ask a process that has no pages: whether

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/clients/httpx"
 	"millrace/models"
 	"millrace/models/store"
 	"millrace/views"
@@ -53,8 +54,11 @@ func (s *Server) withToken(ctx context.Context, w http.ResponseWriter, secret st
 			return nil, err
 		}
 	}
-	return context.WithValue(ctx, viewerKey{}, viewer), nil
+	return context.WithValue(context.WithValue(ctx, viewerKey{}, viewer), tokenKey{}, token), nil
 }
+
+// tokenKey leads to the token that a request showed.
+type tokenKey struct{}
 
 // tokenOf finds the token of a secret, or says why it is none.
 func (s *Server) tokenOf(ctx context.Context, secret string, now time.Time) (*models.Token, error) {
@@ -140,7 +144,7 @@ func (s *Server) makeToken(w http.ResponseWriter, r *http.Request) error {
 // newToken makes a token for the viewer.
 func (s *Server) newToken(r *http.Request, entry views.TokenEntry) (token *models.Token, secret string, err error) {
 	if err := s.may(r, models.PersonalRight, models.About{}); err != nil {
-		return nil, "", s.noteRefusal(r, err, "token.create", clip(strings.ToValidUTF8(entry.Name, "\uFFFD"), 100))
+		return nil, "", s.noteRefusal(r, err, "token.create", httpx.Clean(entry.Name, 100))
 	}
 	ctx, viewer, now := r.Context(), viewerOf(r), store.Now()
 	if err := s.withinLimit(r, viewer); err != nil {

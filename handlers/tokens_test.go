@@ -140,11 +140,13 @@ func TestTokensAct(t *testing.T) {
 		{"operator", admin, http.MethodGet, "/api/v3/admin/audit", "", 200, `"items"`},
 		{"operator, as HTML", admin, http.MethodGet, "/admin/allowlist", "", 200, "Logged in as olga"},
 		{"scope too small", reader, http.MethodGet, "/api/v3/admin/audit", "", 403, `has not the scope admin`},
-		{"scope too small to change", reader, http.MethodPost, "/api/v3/admin/allowlist", "do=allow&path=github.com/mill", 403, `has not the scope admin`},
+		{"scope too small to change", reader, http.MethodPost, "/api/v3/admin/allowlist", `{"path":"github.com/mill","state":"allowed"}`, 403, `has not the scope admin`},
 		{"no operator", hopeful, http.MethodGet, "/api/v3/admin/audit", "", 403, "Only operators"},
 		{"tokens", admin, http.MethodGet, "/api/v3/settings/tokens", "", 403, "cannot be done with a token"},
-		{"a new token", admin, http.MethodPost, "/api/v3/settings/tokens", "name=x&days=9&scope=read", 403, "cannot be done with a token"},
-		{"revoking", admin, http.MethodPost, "/api/v3/settings/tokens/1/revoke", "", 403, "cannot be done with a token"},
+		{"a new token", admin, http.MethodPost, "/api/v3/settings/tokens", `{"name":"x","scopes":["read"]}`, 403, "cannot be done with a token"},
+		{"revoking", admin, http.MethodDelete, "/api/v3/settings/tokens/1", "", 403, "cannot be done with a token"},
+		{"a form with what cannot be stored", admin, http.MethodPost, "/settings/tokens", "name=%00&scope=read&days=9", 403, "cannot be done with a token"},
+		{"an entry with it", hopeful, http.MethodPost, "/admin/allowlist", "do=allow&path=%00", 403, "Only operators"},
 		{"a change", admin, http.MethodPost, "/admin/allowlist", "do=allow&path=github.com/mill", 303, ""},
 		{"not a token of ours", "ghp_abc", http.MethodGet, "/api/v3/pipelines", "", 401, "begin with millrace_"},
 		{"nothing", "", http.MethodGet, "/api/v3/pipelines", "", 401, "begin with millrace_"},
@@ -152,7 +154,11 @@ func TestTokensAct(t *testing.T) {
 		{"one letter off", admin[:len(admin)-1] + "1", http.MethodGet, "/api/v3/pipelines", "", 401, "no such token, or it was revoked"},
 		{"nowhere", "x", http.MethodGet, "/api/v3/nowhere", "", 401, "begin with"},
 	} {
-		w := d.with(t, c.secret, c.method, c.path, c.body, "Content-Type", "application/x-www-form-urlencoded")
+		kind := "application/x-www-form-urlencoded"
+		if strings.HasPrefix(c.body, "{") {
+			kind = jsonMediaType
+		}
+		w := d.with(t, c.secret, c.method, c.path, c.body, "Content-Type", kind)
 		if w.Code != c.status || !strings.Contains(w.Body.String(), c.says) {
 			t.Errorf("%s: status %d, want %d: %s", c.name, w.Code, c.status, clip(w.Body.String(), 500))
 		}
@@ -165,11 +171,11 @@ func TestTokensAct(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, e := range log.Rows[:4] {
+	for _, e := range log.Rows[:6] {
 		got = append(got, e.Actor+" "+string(e.Via)+" "+e.Action+" "+string(e.Result))
 	}
 	if diff := cmp.Diff([]string{
-		"olga API allowlist.allow done", "olga API token.revoke refused", "olga API token.create refused", "olga API allowlist.allow refused",
+		"olga API allowlist.allow done", "ada API allowlist.allow refused", "olga API token.create refused", "olga API token.revoke refused", "olga API token.create refused", "olga API allowlist.allow refused",
 	}, got); diff != "" {
 		t.Error(diff)
 	}

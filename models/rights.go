@@ -80,6 +80,13 @@ var rules = map[Right]rule{
 	OperateRight:   {role: Operator, scope: AdminScope, need: operatorsOnly("This is for operators of this service.")},
 }
 
+// ScopeOf returns the scope that a token needs to use a right; no token will do
+// if it reports false.
+func ScopeOf(r Right) (scope TokenScope, byToken bool) {
+	scope = rules[r].scope
+	return scope, scope != ""
+}
+
 const (
 	needsLogin   = "You are not logged in."
 	howToLogin   = "Log in with your Fedora account."

@@ -457,6 +457,9 @@ func LogoutURL() string { return "/logout" }
 // LogoutEverywhereURL takes the form that ends all sessions of the viewer.
 func LogoutEverywhereURL() string { return "/logout/everywhere" }
 
+// DocumentURL is what describes everything for programs.
+func DocumentURL() string { return "/api/v3/openapi.json" }
+
 // TokensURL is the page of the viewer's tokens.
 func TokensURL() string { return "/settings/tokens" }
 
