@@ -68,7 +68,17 @@ func (f *Fake) SetBlocked(name string, blocked bool) {
 	f.touchWorld()
 }
 
-// Calls lists the methods that were called, "upload" for each chunk, multicalls
+// maxCalls is how many calls are remembered: a demo runs for days.
+const maxCalls = 10000
+
+func (f *Fake) remember(method string) {
+	if len(f.calls) >= maxCalls {
+		f.calls = slices.Delete(f.calls, 0, maxCalls/2)
+	}
+	f.calls = append(f.calls, method)
+}
+
+// Calls lists the methods that were called last, "upload" for each chunk, multicalls
 // as what they consist of.
 func (f *Fake) Calls() []string {
 	f.mu.Lock()

@@ -186,7 +186,7 @@ func (f *Fake) carryOut(r *http.Request, req *request, x Faults) (any, error) {
 	}
 	address, _, _ := net.SplitHostPort(r.RemoteAddr)
 	if req.method == "sslLogin" {
-		f.calls = append(f.calls, req.method)
+		f.remember(req.method)
 		user, _ := req.args[len(req.args)-1].(string)
 		return f.login(user, address)
 	}
@@ -252,7 +252,7 @@ func (f *Fake) dispatch(req *request) (changes bool, value any, err error) {
 		value, err = f.multiCall(req)
 		return false, value, err
 	}
-	f.calls = append(f.calls, req.method)
+	f.remember(req.method)
 	if req.upload != nil {
 		value, err = f.upload(req.session, req.upload, req.body)
 		return true, value, err
