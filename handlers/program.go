@@ -119,7 +119,7 @@ func (s *Server) sourcePackage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	known, err := s.knownSubmission(r, run, param(r, "key"))
+	known, err := s.Store.Submitted(r.Context(), run.ID, param(r, "key"))
 	if err != nil {
 		return err
 	}

@@ -206,7 +206,8 @@ func (s *Server) failure(r *http.Request, p *models.Pipeline) (views.LogSlice, e
 	return sliceOf(l, run, numbered(int(first), lines), false), nil
 }
 
-// rawLog is a log as text: all of it, or the lines that the query asks for.
+// rawLog is a log as text: all of it, a range of its bytes, or the lines that
+// the query asks for.
 func (s *Server) rawLog(w http.ResponseWriter, r *http.Request) error {
 	id, err := pathID(r)
 	if err != nil {
@@ -230,18 +231,23 @@ func (s *Server) rawLog(w http.ResponseWriter, r *http.Request) error {
 		}
 		return s.rawLines(w, r, id, max(from, 1), n)
 	}
-	if l.Complete {
-		h.Set("Content-Length", decimal(l.Bytes))
-	}
-	if r.Method == http.MethodHead {
-		return nil
-	}
-	conn := http.NewResponseController(w)
-	return s.Store.EachLogChunk(r.Context(), id, func(text []byte) error {
-		_ = conn.SetWriteDeadline(time.Now().Add(logPatience)) // only connections have deadlines
-		_, err := w.Write(text)
+	text, err := s.Store.LogText(r.Context(), id)
+	if err != nil {
 		return err
-	})
+	}
+	http.ServeContent(w, r, "", time.Time{}, patient{text, http.NewResponseController(w)})
+	return nil
+}
+
+// patient gives whoever reads an answer time for each piece of it.
+type patient struct {
+	io.ReadSeeker
+	conn *http.ResponseController
+}
+
+func (p patient) Read(b []byte) (int, error) {
+	_ = p.conn.SetWriteDeadline(time.Now().Add(logPatience)) // only connections have deadlines
+	return p.ReadSeeker.Read(b)
 }
 
 // logPatience is how long a reader may take for one piece of a log.
@@ -265,37 +271,4 @@ func (s *Server) rawLines(w http.ResponseWriter, r *http.Request, id, first, n i
 		first, n = first+int64(len(lines)), n-int64(len(lines))
 	}
 	return nil
-}
-
-// knownSubmission reports whether key is that of a submission of the run's
-// pipeline, or of a later attempt that uses the run.
-func (s *Server) knownSubmission(r *http.Request, run *models.Run, key string) (bool, error) {
-	ctx := r.Context()
-	sharing, err := s.Store.SharingPipelines(ctx, []int64{run.ID})
-	if err != nil {
-		return false, err
-	}
-	seen := make(map[int64]bool)
-	for _, id := range append(sharing, run.PipelineID) {
-		p, err := s.Store.Pipeline(ctx, id)
-		if err != nil {
-			return false, err
-		}
-		for _, step := range p.Steps {
-			for _, t := range step.Targets {
-				if seen[t.Run.GroupID] {
-					continue
-				}
-				seen[t.Run.GroupID] = true
-				group, err := s.Store.Group(ctx, t.Run.GroupID)
-				if err != nil {
-					return false, err
-				}
-				if group.Key == key {
-					return true, nil
-				}
-			}
-		}
-	}
-	return false, nil
 }

@@ -254,6 +254,37 @@ func TestRawLog(t *testing.T) {
 	})
 }
 
+func TestRangeOfRawLog(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		site := newMill(t, s)
+		at := fmt.Sprintf("/runs/%d/log.txt", site.run(0, 0).ID)
+		whole := site.get(t, at)
+		size, tag := whole.Body.Len(), whole.Header().Get("Etag")
+		for _, tt := range []struct {
+			name    string
+			headers []string
+			status  int
+			where   string // Content-Range
+			body    string
+		}{
+			{"end", []string{"Range", "bytes=-9"}, 206, fmt.Sprintf("bytes %d-%d/%d", size-9, size-1, size), "no water\n"},
+			{"middle", []string{"Range", "bytes=0-5"}, 206, fmt.Sprintf("bytes 0-5/%d", size), whole.Body.String()[:6]},
+			{"same", []string{"Range", "bytes=0-5", "If-Range", tag}, 206, fmt.Sprintf("bytes 0-5/%d", size), whole.Body.String()[:6]},
+			{"changed", []string{"Range", "bytes=0-5", "If-Range", `"another"`}, 200, "", whole.Body.String()},
+			{"beyond", []string{"Range", "bytes=999999-"}, 416, fmt.Sprintf("bytes */%d", size), ""},
+		} {
+			w := site.get(t, at, tt.headers...)
+			if w.Code != tt.status || w.Header().Get("Content-Range") != tt.where || tt.status != 416 && w.Body.String() != tt.body {
+				t.Errorf("%s: %d, %q, %d bytes", tt.name, w.Code, w.Header().Get("Content-Range"), w.Body.Len())
+			}
+		}
+		if w := site.request(t, http.MethodHead, at, ""); w.Body.Len() != 0 || w.Header().Get("Content-Length") != fmt.Sprint(size) {
+			t.Errorf("HEAD: %d bytes, %v", w.Body.Len(), w.Header())
+		}
+	})
+}
+
 func TestHealth(t *testing.T) {
 	t.Parallel()
 	site := newMill(t, storetest.SQLite(t))

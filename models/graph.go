@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -198,7 +199,7 @@ func (g *Graph) needsPassed(step *Step, target *Target) (ok bool, obstacle strin
 		if need.PerTarget {
 			followed := needed.Target(target.FollowedTarget())
 			if followed == nil {
-				return false, fmt.Sprintf("There is no %s for %s.", needed.Name, target.FollowedTarget())
+				return false, fmt.Sprintf("There is no %s for %s.", strings.TrimPrefix(needed.InWords(), "the "), target.FollowedTarget())
 			}
 			among = []*Target{followed}
 		}
@@ -222,7 +223,7 @@ func notPassed(step *Step, target *Target) string {
 	if step.Kind == SRPMStep {
 		return fmt.Sprintf("It needs the source RPM, whose build %s.", endWords[target.Run.State])
 	}
-	return fmt.Sprintf("It needs %s of %s, which %s.", step.Name, target.Name, endWords[target.Run.State])
+	return fmt.Sprintf("It needs %s of %s, which %s.", step.InWords(), target.Name, endWords[target.Run.State])
 }
 
 func (g *Graph) groupsOf(step *Step) []*RunGroup {

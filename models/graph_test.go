@@ -123,7 +123,7 @@ func TestAdvanceFollowsEachTarget(t *testing.T) {
 		t.Fatalf("queued after a failure: %+v", queued)
 	}
 	want(t, g, "running", "passed: passed", "failed: failed passed", "queued: skipped queued")
-	if got := g.Steps[2].Targets[0].Run.Reason; got != "It needs copr_build-1 of f43, which failed." {
+	if got := g.Steps[2].Targets[0].Run.Reason; got != "It needs the Copr build of f43, which failed." {
 		t.Errorf("it is skipped because: %s", got)
 	}
 	set(t, g, 2, "f44", Passed)
@@ -204,7 +204,7 @@ func TestAdvanceMixedGroup(t *testing.T) {
 		t.Fatalf("queued: %+v", queued)
 	}
 	want(t, g, "running", "running: passed failed queued", "queued: queued skipped", "skipped: skipped")
-	if got := g.Steps[2].Targets[0].Run.Reason; got != "There is no koji_build-0 for none." {
+	if got := g.Steps[2].Targets[0].Run.Reason; got != "There is no Koji build for none." {
 		t.Errorf("a target without what it follows is skipped because: %s", got)
 	}
 }

@@ -129,6 +129,26 @@ const (
 	ScanStep             StepKind = "scan"
 )
 
+// stepWords name one target of a step in a sentence.
+var stepWords = map[StepKind]string{
+	SRPMStep: "the source RPM", CoprBuildStep: "the Copr build", TestsStep: "the test run", ScanStep: "the static scan",
+	ProposeStep: "the dist-git pull request", PullFromUpstreamStep: "the dist-git pull request",
+	KojiBuildStep: "the Koji build", KojiScratchStep: "the Koji scratch build", KojiTagStep: "the Koji tag",
+	BodhiUpdateStep: "the Bodhi update", VMImageStep: "the VM image",
+}
+
+// InWords is what people call what a step makes of each target, in a sentence.
+func (s *Step) InWords() string {
+	words, ok := stepWords[s.Kind]
+	if !ok {
+		words = "the step " + s.Name
+	}
+	if s.Identifier != "" {
+		words += fmt.Sprintf(" (%s)", s.Identifier)
+	}
+	return words
+}
+
 // Step is a node of the plan.
 type Step struct {
 	bun.BaseModel `bun:"table:steps,alias:step"`

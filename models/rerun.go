@@ -310,7 +310,7 @@ func (c *closure) follow() {
 					continue
 				}
 				if _, in := c.wanted[t]; !in {
-					c.wanted[t] = fmt.Sprintf("It needs %s of %s.", c.stepOf(n).Name, n.Name)
+					c.wanted[t] = fmt.Sprintf("It needs %s of %s.", c.stepOf(n).InWords(), n.Name)
 				}
 				c.fresh[t] = c.fresh[t] || c.fresh[n]
 			}

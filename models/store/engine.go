@@ -258,6 +258,23 @@ func (q queries) SharingPipelines(ctx context.Context, runIDs []int64) ([]int64,
 	return ids, nil
 }
 
+// Submitted reports whether key is that of a submission of a pipeline that shows
+// the run: its own, or a later attempt that uses it.
+func (q queries) Submitted(ctx context.Context, runID int64, key string) (bool, error) {
+	showing := func(column string, value any) *bun.SelectQuery {
+		return q.db.NewSelect().TableExpr("targets AS target").Column("step.pipeline_id").
+			Join("JOIN steps AS step ON step.id = target.step_id").Where(column+" = ?", value)
+	}
+	submission := showing("submission.key", key).
+		Join("JOIN runs AS run ON run.id = target.run_id").Join("JOIN run_groups AS submission ON submission.id = run.group_id").
+		Where("step.pipeline_id IN (?)", showing("target.run_id", runID))
+	var known bool
+	if err := q.db.NewSelect().ColumnExpr("EXISTS (?)", submission).Scan(ctx, &known); err != nil {
+		return false, fmt.Errorf("finding the submission %q: %w", key, err)
+	}
+	return known, nil
+}
+
 // Announce tells the browsers of all processes, once the transaction commits,
 // that something changed.
 func (tx *Tx) Announce(ctx context.Context, changes ...models.Change) error {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -75,28 +74,6 @@ func (q queries) LogLines(ctx context.Context, runID, first int64, n int) ([]str
 		}
 	}
 	return lines, nil
-}
-
-// EachLogChunk calls f with the text of a log, piece by piece.
-func (q queries) EachLogChunk(ctx context.Context, runID int64, f func(text []byte) error) error {
-	for next := int64(0); ; {
-		c := new(logChunk)
-		err := q.db.NewSelect().Model(c).Where("run_id = ?", runID).Where("first_line > ?", next).Order("first_line").Limit(1).Scan(ctx)
-		if errors.Is(notFound(err), models.ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("reading the log of run %d: %w", runID, err)
-		}
-		text, err := unpack(c.Content)
-		if err != nil {
-			return fmt.Errorf("unpacking the log of run %d: %w", runID, err)
-		}
-		if err := f(text); err != nil {
-			return err
-		}
-		next = c.FirstLine
-	}
 }
 
 // AppendLog adds whole lines to a run's log. When limit bytes are reached the
