@@ -461,6 +461,10 @@ func (e *Engine) trouble(g *models.Graph, group *models.RunGroup, problem error,
 // they made outside.
 func (e *Engine) apply(ctx context.Context, tx *store.Tx, g *models.Graph, outcome Outcome, now time.Time) error {
 	for _, made := range outcome.Products {
+		if err := tx.EnsureProject(ctx, made.Project); err != nil {
+			return err
+		}
+		made.ProjectID = made.Project.ID
 		if err := tx.SaveProduct(ctx, made.Product, made.From...); err != nil {
 			return err
 		}

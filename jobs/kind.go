@@ -97,7 +97,8 @@ type Outcome struct {
 // it followed from.
 type Made struct {
 	*models.Product
-	From []models.ProductRef
+	Project *models.Project // that it belongs to; stored if nobody has heard of it
+	From    []models.ProductRef
 }
 
 // Update is what became of a run. Fields that are empty leave what is there.

@@ -260,6 +260,9 @@ type RunData struct {
 	LogLine      int          `json:"log_line,omitempty"`      // first line that explains a failure, from 1
 	LogTail      string       `json:"log_tail,omitempty"`      // the last lines, for the page's first failure
 	Notes        []string     `json:"notes,omitempty"`         // what a person should know, in whole sentences
+	PullNumber   int          `json:"pull_number,omitempty"`   // propose_downstream, pull_from_upstream: in dist-git
+	HeadBranch   string       `json:"head_branch,omitempty"`   // of our fork, that it comes from
+	Commit       string       `json:"commit,omitempty"`        // that it proposes; koji_build: that is built
 }
 
 // TestSummary counts the results of a test run.

@@ -117,6 +117,16 @@ func (v *JobView) TagOf(version string) string {
 	return tag
 }
 
+// VersionOf is the version that a tag stands for, by upstream_tag_template; the
+// tag itself if the template does not fit it.
+func (v *JobView) VersionOf(tag string) string {
+	version, err := rpm.VersionFromTag(v.UpstreamTagTemplate, tag)
+	if err != nil {
+		return tag
+	}
+	return version
+}
+
 func (p *planner) buildObstacle(view *JobView, d *Downstream) string {
 	if p.event.Kind != PushEvent {
 		return "It waits for a commit in dist-git."

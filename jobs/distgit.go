@@ -1,0 +1,90 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"millrace/clients/forge"
+	"millrace/clients/git"
+	"millrace/models"
+)
+
+// DistGit is what we ask of the forge where packages live. Repositories are
+// "rpms/hello", or what Fork returned.
+type DistGit interface {
+	Repository(ctx context.Context, repo string) (forge.Repository, error)
+	// Fork returns user's fork, which is ours; it is made if there is none.
+	Fork(ctx context.Context, repo, user string) (forge.Repository, error)
+	OpenPulls(ctx context.Context, repo string, f forge.Filter) ([]forge.PullRequest, error)
+	Pull(ctx context.Context, repo string, number int) (forge.PullRequest, error)
+	CreatePull(ctx context.Context, repo string, n forge.NewPull) (forge.PullRequest, error)
+	EditPull(ctx context.Context, repo string, number int, title, body string) error
+	Comment(ctx context.Context, repo string, number int, text string) error
+}
+
+// Packages is the dist-git that this service works with.
+type Packages struct {
+	DistGit
+	Host     string // as projects are named: "src.fedoraproject.org"
+	URL      string // of its pages, without a trailing slash
+	User     string // our account
+	Password string // with which User pushes to its forks over HTTP
+}
+
+// Project is a package, with the path that packages have: "rpms/hello".
+func (k *Packages) Project(path string) (*models.Project, error) {
+	return models.ParseProjectURL(k.URL + "/" + path)
+}
+
+// Holds reports whether a project is a package in this dist-git.
+func (k *Packages) Holds(p *models.Project) bool { return k != nil && p != nil && p.Forge == k.Host }
+
+// pathOf is what dist-git calls a package: "rpms/hello".
+func pathOf(p *models.Project) string { return p.Namespace + "/" + p.Name }
+
+// remote is a repository with what it takes to push to it.
+func (k *Packages) remote(r forge.Repository) git.Remote {
+	return git.Remote{URL: r.CloneURL, Authorization: git.BasicAuth(k.User, k.Password)}
+}
+
+// alone runs f while nobody else, in any process, writes to the same thing. It
+// waits for its turn until ctx ends.
+func (e *Engine) alone(ctx context.Context, key, holder string, f func(ctx context.Context) error) error {
+	for {
+		ok, err := e.lease(ctx, key, holder)
+		if err != nil {
+			return err
+		}
+		if ok {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", key, context.Cause(ctx))
+		case <-time.After(min(time.Second, e.Timing.Lease/10)):
+		}
+	}
+	defer e.release(ctx, key, holder)
+	held, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	defer func() { <-done }()
+	go func() { // ends with held
+		defer close(done)
+		for {
+			select {
+			case <-held.Done():
+				return
+			case <-time.After(e.Timing.Lease / 3):
+			}
+			if ok, err := e.lease(held, key, holder); err == nil && !ok {
+				cancel(models.ErrLost)
+			}
+		}
+	}()
+	err := f(held)
+	cancel(nil)
+	return err
+}
+

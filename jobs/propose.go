@@ -1,0 +1,295 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"millrace/clients/forge"
+	"millrace/clients/git"
+	"millrace/jobs/sandbox"
+	"millrace/jobs/sources"
+	"millrace/models"
+)
+
+// Propose brings upstream releases to dist-git: a pull request for each branch.
+type Propose struct {
+	Engine    *Engine
+	Builder   *sources.Builder
+	Packages  *Packages
+	Forge     func(p *models.Project) (Forge, error) // of upstream projects
+	Releases  func(context.Context) (models.Releases, error)
+	Lookaside sources.Lookaside // nil: archives stay where they are
+	DataDir   string            // of work directories
+	// Bug finds the bug by which release monitoring announced a version of a
+	// package, "" if there is none; nil looks for none.
+	Bug func(ctx context.Context, pkg, version string) (string, error)
+}
+
+// startsAtOnce is part of local: the work begins when a worker claims it.
+func (*Propose) startsAtOnce() {}
+
+// Submit is part of Kind. A pull request that an earlier try opened is found by
+// its branches, and brought up to date.
+func (k *Propose) Submit(ctx context.Context, w *Work) (Outcome, error) {
+	run := w.Runs[0]
+	target := w.Target(run)
+	log := newLogWriter(func(text []byte) error { return w.Log(run, text) })
+	var outcome Outcome
+	var err error
+	if followed := k.followed(w, target); followed != nil {
+		outcome, err = k.follow(ctx, w, run, followed)
+	} else {
+		outcome, err = k.bring(ctx, w, run, log)
+	}
+	logErr := log.Close()
+	if skip, ok := errors.AsType[*sources.SkipError](err); ok {
+		return everyRun(w, models.Skipped, skip.Reason), nil
+	}
+	if err != nil && sources.IsUserError(err) {
+		user, _ := errors.AsType[*sources.UserError](err)
+		return failed(run, user, log), nil
+	}
+	if no, ok := errors.AsType[*sandbox.NoSandboxError](err); ok {
+		return Outcome{}, broken(err, "The commands of this package are not run here without a sandbox: %s", no.Reason)
+	}
+	if err != nil {
+		return Outcome{}, err
+	}
+	if logErr != nil {
+		return Outcome{}, fmt.Errorf("keeping the log: %w", logErr)
+	}
+	return outcome, nil
+}
+
+// Poll is part of Kind; nothing is waited for.
+func (k *Propose) Poll(context.Context, *Work) (Outcome, error) { return Outcome{}, nil }
+
+// Cancel is part of Kind: the work ends with its lease, and a pull request that
+// was opened is for people to close.
+func (k *Propose) Cancel(context.Context, *Work) error { return nil }
+
+// followed is the run whose commit is to come to target's branch unchanged; nil
+// if the branch gets a commit of its own.
+func (k *Propose) followed(w *Work, target *models.Target) *models.Run {
+	for _, need := range w.Step.Needs {
+		if step := w.Pipeline.Step(need.NeedsID); step != nil && step.Kind == w.Step.Kind {
+			if t := step.Target(target.FollowedTarget()); t != nil {
+				return t.Run
+			}
+		}
+	}
+	return nil
+}
+
+// bring makes the commit for a branch, pushes it to our fork, and proposes it.
+func (k *Propose) bring(ctx context.Context, w *Work, run *models.Run, log *logWriter) (Outcome, error) {
+	repo := k.repo(w)
+	origin, err := k.Packages.Repository(ctx, repo)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("asking dist-git about %s: %w", repo, err)
+	}
+	work := filepath.Join(k.DataDir, "work", w.Group.Key)
+	if err := sandbox.RemoveAll(work); err != nil {
+		return Outcome{}, fmt.Errorf("clearing the work directory: %w", err)
+	}
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		return Outcome{}, fmt.Errorf("making the work directory: %w", err)
+	}
+	defer sandbox.RemoveAll(work)
+	request, err := k.request(ctx, w, run, git.Remote{URL: origin.CloneURL})
+	if err != nil {
+		return Outcome{}, err
+	}
+	request.Work, request.Log = work, log
+	synced, err := k.Builder.SyncRelease(ctx, request)
+	if err != nil {
+		return Outcome{}, err
+	}
+	fork, err := k.Packages.Fork(ctx, repo, k.Packages.User)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("getting our fork of %s: %w", repo, err)
+	}
+	proposal, err := k.proposal(ctx, w, run, synced, request.ResolvedBugs)
+	if err != nil {
+		return Outcome{}, err
+	}
+	proposal.Fork, proposal.Head = fork.CloneURL, request.Head
+	var pull forge.PullRequest
+	err = k.Engine.alone(ctx, "git:"+fork.CloneURL, w.Group.Key, func(ctx context.Context) error {
+		err := synced.Repo.Push(ctx, k.Packages.remote(fork), synced.Commit, "refs/heads/"+request.Head, git.PushOptions{Force: true})
+		if err != nil {
+			return fmt.Errorf("pushing to our fork of %s: %w", repo, err)
+		}
+		pull, err = k.open(ctx, repo, fork.Path, proposal)
+		return err
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	fmt.Fprintf(log, "==> Pull request %s\n", pull.URL)
+	return k.proposed(w, run, pull, synced.Version, synced.Commit, request.Head), nil
+}
+
+// repo is the package that the step is about.
+func (k *Propose) repo(w *Work) string {
+	if w.Step.Kind == models.PullFromUpstreamStep {
+		return pathOf(w.Pipeline.Project)
+	}
+	return w.View.DistGitPath()
+}
+
+// request says what to bring.
+func (k *Propose) request(ctx context.Context, w *Work, run *models.Run, origin git.Remote) (sources.SyncRequest, error) {
+	p := w.Pipeline
+	r := sources.SyncRequest{
+		DistGit: origin, Package: &models.ConfigPackage{Name: w.View.Package, Settings: w.View.PackageSettings},
+		Branch: run.Target, Lookaside: k.Lookaside,
+	}
+	if w.Step.Kind == models.PullFromUpstreamStep {
+		r.Pull, r.Version, r.Head = true, p.Ref, run.Target+"-update-pull_from_upstream"
+		if url := w.View.UpstreamProjectURL; url != nil {
+			r.Upstream.URL = *url
+		}
+	} else {
+		r.Tag, r.Head = p.Ref, run.Target+"-update-propose_downstream"
+		forge, err := k.Forge(p.Project)
+		if err != nil {
+			return r, err
+		}
+		repository, err := forge.Repository(ctx, p.Project)
+		if err != nil {
+			return r, fmt.Errorf("asking where to clone %s: %w", p.Project.Path(), err)
+		}
+		r.Upstream.URL = repository.CloneURL
+	}
+	releases, err := k.Releases(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.Masked = slices.Contains(releases.Branches("", "fedora-branched", "epel-all"), run.Target)
+	r.ResolvedBugs, err = k.bugs(ctx, w, r)
+	return r, err
+}
+
+// bugs are those that the release resolves: what the event names, or what release
+// monitoring filed. That they cannot be found out holds nothing up.
+func (k *Propose) bugs(ctx context.Context, w *Work, r sources.SyncRequest) ([]string, error) {
+	if m := w.Pipeline.Event.Message; m != nil && m.Bug > 0 {
+		return []string{"rhbz#" + strconv.Itoa(m.Bug)}, nil
+	}
+	if k.Bug == nil {
+		return nil, nil
+	}
+	version := r.Version
+	if version == "" {
+		version = w.View.VersionOf(r.Tag)
+	}
+	bug, err := k.Bug(ctx, w.View.Downstream(), version)
+	if err != nil && ctx.Err() != nil {
+		return nil, err
+	}
+	if err != nil || bug == "" {
+		return nil, nil
+	}
+	return []string{bug}, nil
+}
+
+func (k *Propose) proposal(ctx context.Context, w *Work, run *models.Run, synced *sources.Synced, bugs []string) (*models.Proposal, error) {
+	p := &models.Proposal{
+		Branch: run.Target, Version: synced.Version, Bugs: bugs, Package: w.View.Downstream(),
+		Tag: synced.Tag, Commit: synced.UpstreamCommit, RunURL: fmt.Sprintf("%s/runs/%d", k.Engine.Base, run.ID),
+	}
+	if m := w.Pipeline.Event.Message; m != nil {
+		p.Monitoring = m.UpstreamID
+	}
+	upstream := w.Pipeline.Project.URL
+	if w.Step.Kind == models.PullFromUpstreamStep {
+		upstream = ""
+		if url := w.View.UpstreamProjectURL; url != nil {
+			upstream = *url
+		}
+	}
+	if project, err := models.ParseProjectURL(upstream); err == nil && synced.Tag != "" {
+		p.TagURL, p.CommitURL = project.TreeURL(synced.Tag), project.CommitURL(synced.UpstreamCommit)
+	}
+	return p, nil
+}
+
+// open opens the pull request, or brings the open one up to date: there is at
+// most one for a branch and kind of job.
+func (k *Propose) open(ctx context.Context, repo, fork string, p *models.Proposal) (forge.PullRequest, error) {
+	open, err := k.Packages.OpenPulls(ctx, repo, forge.Filter{Target: p.Branch, Source: p.Head, SourceRepo: fork, Author: k.Packages.User})
+	if err != nil {
+		return forge.PullRequest{}, fmt.Errorf("looking for our pull request to %s of %s: %w", p.Branch, repo, err)
+	}
+	if len(open) == 0 {
+		return k.Packages.CreatePull(ctx, repo, forge.NewPull{Title: p.Title(), Body: p.Body(), Target: p.Branch, SourceRepo: fork, Source: p.Head})
+	}
+	pull := open[0]
+	if pull.Title == p.Title() && pull.Body == p.Body() {
+		return pull, nil
+	}
+	if err := k.Packages.EditPull(ctx, repo, pull.Number, p.Title(), p.Body()); err != nil {
+		return pull, fmt.Errorf("update of existing PR %s failed: %w", pull.URL, err)
+	}
+	return pull, nil
+}
+
+// follow proposes the commit of another branch to the run's branch, as it is.
+func (k *Propose) follow(ctx context.Context, w *Work, run, followed *models.Run) (Outcome, error) {
+	repo := k.repo(w)
+	fork, err := k.Packages.Fork(ctx, repo, k.Packages.User)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("getting our fork of %s: %w", repo, err)
+	}
+	made, err := k.Packages.Pull(ctx, repo, followed.Data.PullNumber)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("reading the pull request to %s: %w", followed.Target, err)
+	}
+	p := &models.Proposal{Branch: run.Target, Version: followed.Data.Version, Head: followed.Data.HeadBranch}
+	var pull forge.PullRequest
+	err = k.Engine.alone(ctx, "git:"+fork.CloneURL, w.Group.Key, func(ctx context.Context) error {
+		open, err := k.Packages.OpenPulls(ctx, repo, forge.Filter{Target: run.Target, Source: p.Head, SourceRepo: fork.Path, Author: k.Packages.User})
+		if err != nil {
+			return fmt.Errorf("looking for our pull request to %s of %s: %w", run.Target, repo, err)
+		}
+		if len(open) > 0 {
+			pull = open[0]
+			return k.Packages.EditPull(ctx, repo, pull.Number, p.Title(), made.Body)
+		}
+		pull, err = k.Packages.CreatePull(ctx, repo, forge.NewPull{Title: p.Title(), Body: made.Body, Target: run.Target, SourceRepo: fork.Path, Source: p.Head})
+		return err
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	return k.proposed(w, run, pull, p.Version, followed.Data.Commit, p.Head), nil
+}
+
+// proposed is the outcome with a pull request.
+func (k *Propose) proposed(w *Work, run *models.Run, pull forge.PullRequest, version, commit, head string) Outcome {
+	data := run.Data
+	data.PullNumber, data.HeadBranch, data.Commit, data.Version = pull.Number, head, commit, version
+	o := Outcome{Runs: []Update{{
+		Run: run, State: models.Passed, ExternalID: fmt.Sprintf("%s#%d", k.repo(w), pull.Number), ExternalURL: pull.URL, Data: &data,
+	}}}
+	project, err := k.Packages.Project(k.repo(w))
+	if err != nil {
+		return o
+	}
+	o.Products = []Made{{
+		Product: &models.Product{
+			Kind: models.PullProduct, Key: models.PullRefOf(project, pull.Number).Key, Package: w.View.Downstream(),
+			Branch: run.Target, Name: fmt.Sprintf("PR %d", pull.Number), Version: version, State: models.ProductOpen, URL: pull.URL, RunID: run.ID,
+			Data: models.ProductData{Number: pull.Number, Head: commit, Author: k.Packages.User},
+		},
+		Project: project,
+		From:    []models.ProductRef{models.ReleaseRefOf(w.Pipeline.Project, w.Pipeline.Ref)},
+	}}
+	return o
+}
