@@ -224,7 +224,7 @@ func (r *Runner) planOrdered(ctx context.Context, o *order, found *foundPlans, o
 	if !slices.ContainsFunc(o.commands, plans) {
 		return nil, out, nil
 	}
-	config, missing, err := r.readConfig(ctx, o.forge, o.event)
+	config, missing, err := r.configOf(ctx, o.forge, o.event)
 	if problems, ok := packageconfig.AsErrors(err); ok {
 		out.note(models.EventRefused, mistakes(o.event, problems), r.configMistakes(o.event, problems))
 		return nil, out, nil
@@ -245,7 +245,7 @@ func (r *Runner) planOrdered(ctx context.Context, o *order, found *foundPlans, o
 	if !slices.ContainsFunc(config.Jobs, wants) {
 		return nil, out, nil
 	}
-	facts, err := r.facts(ctx, o.event, config, o.pull.Labels)
+	facts, err := r.facts(ctx, o.event, config, circumstances{labels: o.pull.Labels})
 	if err != nil {
 		return nil, out, err
 	}

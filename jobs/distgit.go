@@ -7,6 +7,7 @@ import (
 
 	"millrace/clients/forge"
 	"millrace/clients/git"
+	"millrace/clients/pagure"
 	"millrace/models"
 )
 
@@ -21,6 +22,9 @@ type DistGit interface {
 	CreatePull(ctx context.Context, repo string, n forge.NewPull) (forge.PullRequest, error)
 	EditPull(ctx context.Context, repo string, number int, title, body string) error
 	Comment(ctx context.Context, repo string, number int, text string) error
+	// Access says who may commit to a package.
+	Access(ctx context.Context, repo string) (*pagure.Access, error)
+	GroupMembers(ctx context.Context, group string) ([]string, error)
 }
 
 // Packages is the dist-git that this service works with.
@@ -87,4 +91,3 @@ func (e *Engine) alone(ctx context.Context, key, holder string, f func(ctx conte
 	cancel(nil)
 	return err
 }
-

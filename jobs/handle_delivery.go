@@ -82,7 +82,11 @@ func (r *Runner) understand(ctx context.Context, d *models.Delivery) error {
 		return r.conclude(ctx, e, models.EventNothing, "A tag alone starts nothing; a release of it does.")
 	case models.InstallationEvent:
 		return r.handleInstallation(ctx, e, m)
-	case models.CoprBuildEvent, models.TestResultEvent:
+	case models.UpstreamVersionEvent:
+		return r.handleUpstreamVersion(ctx, e, m)
+	case models.KojiBuildEvent:
+		return r.handleKojiBuild(ctx, e, m)
+	case models.CoprBuildEvent, models.TestResultEvent, models.KojiTaskEvent:
 		return r.handleAnswer(ctx, e, m)
 	case models.CheckRerunEvent:
 		return r.handleCheckRerun(ctx, e, m)
@@ -160,9 +164,15 @@ func (r *Runner) event(ctx context.Context, d *models.Delivery, m *models.Messag
 	return e, err
 }
 
-// conclude writes the decision about an event that makes no pipeline.
-func (r *Runner) conclude(ctx context.Context, e *models.Event, state models.EventState, reason string) error {
-	return r.Store.InTx(ctx, func(tx *store.Tx) error { return r.decided(ctx, tx, e, state, reason) })
+// conclude writes the decision about an event that makes no pipeline, and what
+// it tells of all the same.
+func (r *Runner) conclude(ctx context.Context, e *models.Event, state models.EventState, reason string, news ...Made) error {
+	return r.Store.InTx(ctx, func(tx *store.Tx) error {
+		if _, err := r.announce(ctx, tx, e, news); err != nil {
+			return err
+		}
+		return r.decided(ctx, tx, e, state, reason)
+	})
 }
 
 func (r *Runner) decided(ctx context.Context, tx *store.Tx, e *models.Event, state models.EventState, reason string) error {

@@ -24,16 +24,16 @@ func (r *Runner) handlePullRequest(ctx context.Context, e *models.Event, m *mode
 	if reason := stale(pull, m); reason != "" {
 		return r.conclude(ctx, e, models.EventNothing, reason)
 	}
-	return r.planCommit(ctx, forge, e, commitOf(e, m, pull), pull.Labels)
+	return r.planCommit(ctx, forge, e, commitOf(e, m, pull), circumstances{labels: pull.Labels})
 }
 
 // planCommit reads the package config at a commit, plans, and lets the pipelines
 // take the place of those of older commits of the same reference.
-func (r *Runner) planCommit(ctx context.Context, forge Forge, e *models.Event, commit *models.Commit, labels []string) error {
+func (r *Runner) planCommit(ctx context.Context, forge Forge, e *models.Event, commit *models.Commit, about circumstances) error {
 	if err := r.remember(ctx, forge, e, commit); err != nil {
 		return err
 	}
-	config, missing, err := r.readConfig(ctx, forge, e)
+	config, missing, err := r.configOf(ctx, forge, e)
 	if problems, ok := packageconfig.AsErrors(err); ok {
 		return r.refuseConfig(ctx, e, problems)
 	}
@@ -41,14 +41,14 @@ func (r *Runner) planCommit(ctx context.Context, forge Forge, e *models.Event, c
 		return err
 	}
 	if missing != "" {
-		return r.conclude(ctx, e, models.EventNothing, missing)
+		return r.conclude(ctx, e, models.EventNothing, missing, about.news...)
 	}
-	facts, err := r.facts(ctx, e, config, labels)
+	facts, err := r.facts(ctx, e, config, about)
 	if err != nil {
 		return err
 	}
 	planned, decisions := models.Plan(e, config, facts)
-	e.Decisions = decisions
+	e.Decisions = append(decisions, e.Decisions...) // what is not in force comes last
 	reason, err := r.notAllowed(ctx, e)
 	if err != nil {
 		return err
@@ -56,7 +56,14 @@ func (r *Runner) planCommit(ctx context.Context, forge Forge, e *models.Event, c
 	if reason != "" {
 		return r.refuse(ctx, e, planned, reason)
 	}
-	return r.create(ctx, e, planned)
+	return r.create(ctx, e, planned, about.news...)
+}
+
+// circumstances are what was found out about an event before it is planned.
+type circumstances struct {
+	labels     []string // of the pull request
+	downstream models.Downstream
+	news       []Made // what the event tells of, on the way of a release
 }
 
 // notAllowed says why nothing may be done for the project of an event, or for
@@ -120,31 +127,31 @@ func (r *Runner) learn(ctx context.Context, forge Forge, e *models.Event) error 
 	return nil
 }
 
-// readConfig reads the package config at the event's commit, or says that there
-// is none.
-func (r *Runner) readConfig(ctx context.Context, forge Forge, e *models.Event) (config *models.PackageConfig, missing string, err error) {
-	files, err := forge.Files(ctx, e.Project, e.Commit.SHA)
+// readConfig reads the package config at a commit of the event's project, or says
+// that there is none.
+func (r *Runner) readConfig(ctx context.Context, forge Forge, e *models.Event, sha string) (config *models.PackageConfig, missing string, err error) {
+	files, err := forge.Files(ctx, e.Project, sha)
 	if err != nil {
-		return nil, "", fmt.Errorf("listing the files of %s at %s: %w", e.Project.Path(), e.Commit.SHA, err)
+		return nil, "", fmt.Errorf("listing the files of %s at %s: %w", e.Project.Path(), sha, err)
 	}
 	name := packageconfig.Find(files)
 	if name == "" {
 		return nil, fmt.Sprintf("There is no package config (%s) at this commit.", strings.Join(packageconfig.Names, ", ")), nil
 	}
-	text, err := forge.File(ctx, e.Project, e.Commit.SHA, name, packageconfig.MaxSize)
+	text, err := forge.File(ctx, e.Project, sha, name, packageconfig.MaxSize)
 	if err != nil {
-		return nil, "", fmt.Errorf("reading %s of %s at %s: %w", name, e.Project.Path(), e.Commit.SHA, err)
+		return nil, "", fmt.Errorf("reading %s of %s at %s: %w", name, e.Project.Path(), sha, err)
 	}
-	e.ConfigFile, e.ConfigSHA, e.ConfigText = name, e.Commit.SHA, strings.ToValidUTF8(strings.ReplaceAll(string(text), "\x00", "�"), "�")
+	e.ConfigFile, e.ConfigSHA, e.ConfigText = name, sha, strings.ToValidUTF8(strings.ReplaceAll(string(text), "\x00", "�"), "�")
 	config, err = packageconfig.Parse(text, packageconfig.Options{FileName: name, RepoName: e.Project.Name, RepoFiles: files})
 	return config, "", err
 }
 
 // facts gathers what planning needs to know.
-func (r *Runner) facts(ctx context.Context, e *models.Event, config *models.PackageConfig, labels []string) (models.Facts, error) {
+func (r *Runner) facts(ctx context.Context, e *models.Event, config *models.PackageConfig, about circumstances) (models.Facts, error) {
 	facts := models.Facts{
-		Now: store.Now(), Deployment: r.Deployment, DefaultBranch: e.Project.DefaultBranch, Labels: labels,
-		CoprChroots: map[string][]string{}, Kinds: make(map[models.StepKind]bool, len(r.Kinds)),
+		Now: store.Now(), Deployment: r.Deployment, DefaultBranch: e.Project.DefaultBranch, Labels: about.labels,
+		CoprChroots: map[string][]string{}, Kinds: make(map[models.StepKind]bool, len(r.Kinds)), Downstream: about.downstream,
 	}
 	for kind := range r.Kinds {
 		facts.Kinds[kind] = true
@@ -170,14 +177,22 @@ func (r *Runner) facts(ctx context.Context, e *models.Event, config *models.Pack
 			facts.CoprChroots[name] = chroots
 		}
 	}
-	return facts, nil
+	return facts, r.downstreamFacts(ctx, e, config, &facts)
 }
 
-// create writes the pipelines and what comes with them, once an event.
-func (r *Runner) create(ctx context.Context, e *models.Event, planned []models.Planned) error {
+// create writes the pipelines and what comes with them, once an event. What the
+// event tells of may have been told of by another, whose pipelines do then.
+func (r *Runner) create(ctx context.Context, e *models.Event, planned []models.Planned, news ...Made) error {
 	return r.Store.InTx(ctx, func(tx *store.Tx) error {
 		now, err := tx.LockEvent(ctx, e.ID)
 		if err != nil || now.State != models.EventNew {
+			return err
+		}
+		if other, err := r.announce(ctx, tx, e, news); err != nil || other != 0 {
+			if err == nil {
+				e.Decisions = nil
+				err = r.decided(ctx, tx, e, models.EventNothing, fmt.Sprintf("Event %d told of it already.", other))
+			}
 			return err
 		}
 		for _, p := range planned {

@@ -25,9 +25,12 @@ func (r *Runner) handlePush(ctx context.Context, e *models.Event, m *models.Mess
 	case head != m.Commit:
 		return r.conclude(ctx, e, models.EventNothing, fmt.Sprintf("The branch has moved on to %.7s; this is about %.7s.", head, m.Commit))
 	}
-	return r.planCommit(ctx, forge, e, &models.Commit{
-		ProjectID: e.ProjectID, Kind: models.BranchRef, Ref: m.Branch, SHA: m.Commit, Title: m.Title, Author: m.Actor,
-	}, nil)
+	commit := &models.Commit{ProjectID: e.ProjectID, Kind: models.BranchRef, Ref: m.Branch, SHA: m.Commit, Title: m.Title, Author: m.Actor}
+	about, err := r.aboutPush(ctx, e, m)
+	if err != nil {
+		return err
+	}
+	return r.planCommit(ctx, forge, e, commit, about)
 }
 
 // handleRelease plans what is to be done for a release, at the commit of its tag.
@@ -43,7 +46,6 @@ func (r *Runner) handleRelease(ctx context.Context, e *models.Event, m *models.M
 	if err != nil {
 		return fmt.Errorf("reading the tag %s of %s: %w", m.Tag, e.Project.Path(), err)
 	}
-	return r.planCommit(ctx, forge, e, &models.Commit{
-		ProjectID: e.ProjectID, Kind: models.ReleaseRef, Ref: m.Tag, SHA: sha, Title: m.Title, Author: m.Actor,
-	}, nil)
+	commit := &models.Commit{ProjectID: e.ProjectID, Kind: models.ReleaseRef, Ref: m.Tag, SHA: sha, Title: m.Title, Author: m.Actor}
+	return r.planCommit(ctx, forge, e, commit, circumstances{news: []Made{releaseOf(e, m.Tag, m.Tag)}})
 }

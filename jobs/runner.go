@@ -16,6 +16,7 @@ type Runner struct {
 	*Engine
 	Parser     intake.Parser    // of deliveries
 	Forges     map[string]Forge // by host
+	Packages   *Packages        // dist-git; nil: there is none
 	Bodhi      *bodhi.Client    // knows the releases; nil: the last known ones
 	Deployment string           // prod, stg or dev: what packit_instances means by it
 	Prefix     string           // of comment commands, such as /packit

@@ -104,6 +104,21 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return "", s, false
 }
 
+// TreeURL is the forge's page of the files at a tag, as GitHub and most others
+// have it.
+func (p *Project) TreeURL(tag string) string { return p.page("tree", tag) }
+
+// CommitURL is the forge's page of a commit.
+func (p *Project) CommitURL(sha string) string { return p.page("commit", sha) }
+
+func (p *Project) page(kind, ref string) string {
+	base := p.URL
+	if strings.Contains(p.Forge, "gitlab") {
+		base += "/-"
+	}
+	return base + "/" + kind + "/" + strings.ReplaceAll(url.PathEscape(ref), "%2F", "/")
+}
+
 // RefKind says what kind of git reference a commit was seen at.
 type RefKind string
 

@@ -13,7 +13,8 @@ import (
 // SaveProduct stores what is known of a product now, and links it to those that
 // it followed from, as far as these are stored. What is known of it already is
 // kept where p is silent: who made it, the event that told of it, and when it
-// was seen first. Its id is filled in, and open pages hear of it.
+// was seen first. Its id, run and event are filled in as they are stored, and open
+// pages hear of it.
 func (tx *Tx) SaveProduct(ctx context.Context, p *models.Product, from ...models.ProductRef) error {
 	p.UpdatedAt = Now()
 	if p.CreatedAt.IsZero() {
@@ -32,7 +33,7 @@ func (tx *Tx) SaveProduct(ctx context.Context, p *models.Product, from ...models
 		Set("event_id = COALESCE(product.event_id, EXCLUDED.event_id)").
 		Set("poll_at = EXCLUDED.poll_at").Set("polls = EXCLUDED.polls").Set("updated_at = EXCLUDED.updated_at").
 		Set("finished_at = CASE WHEN EXCLUDED.finished_at IS NULL THEN NULL ELSE COALESCE(product.finished_at, EXCLUDED.finished_at) END").
-		Returning("id").Exec(ctx)
+		Returning("id, run_id, event_id").Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("storing the %s %s: %w", p.Kind, p.Key, err)
 	}
