@@ -8,8 +8,6 @@ import (
 	"slices"
 
 	"millrace/clients/fas/fasfake"
-
-	"github.com/a-h/templ"
 )
 
 const (
@@ -35,10 +33,6 @@ func (b *Box) comeBack() []string {
 
 func (b *Box) loginPage(request string) string {
 	return b.access.URL + "/accounts/login?request=" + url.QueryEscape(request)
-}
-
-func (b *Box) showAccounts(context.Context, *http.Request) (templ.Component, error) {
-	return accounts(b.Accounts.People()), nil
 }
 
 // showLogin asks who one is, and then whether the service may know.

@@ -26,8 +26,11 @@ import (
 	"millrace/clients/bodhi/bodhifake"
 	"millrace/clients/copr/coprfake"
 	"millrace/clients/fas/fasfake"
+	"millrace/clients/fasjson/fasjsonfake"
 	"millrace/clients/git"
+	"millrace/clients/git/fakeforge"
 	"millrace/clients/github/githubfake"
+	"millrace/clients/pagure/pagurefake"
 	"millrace/clients/testingfarm/testingfarmfake"
 	"millrace/jobs/sandbox"
 )
@@ -51,6 +54,11 @@ type Box struct {
 	Bodhi *bodhifake.Server
 	// Accounts says who people are.
 	Accounts *fasfake.Fake
+	// People says what accounts they have at the forge, Packages and Pagure what
+	// they may do in dist-git.
+	People   *fasjsonfake.Fake
+	Packages *fakeforge.Forge
+	Pagure   *pagurefake.Fake
 
 	options Options
 	access  Access
@@ -179,7 +187,10 @@ func (b *Box) startServices(ctx context.Context) error {
 		Dir: b.path("accounts"), Issuer: b.access.Issuer, ClientID: b.access.ClientID, ClientSecret: b.access.ClientSecret,
 		RedirectURIs: b.comeBack(), LoginPage: b.loginPage, People: people, Log: b.log,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return b.startPeople(ctx)
 }
 
 // builder chooses how Copr builds, and how much at once.
@@ -309,6 +320,10 @@ func (b *Box) serve(w http.ResponseWriter, r *http.Request) {
 		b.Accounts.ServeHTTP(w, r)
 	case slices.ContainsFunc(bodhiPaths, func(dir string) bool { return within(p, "/bodhi/"+dir) }):
 		http.StripPrefix("/bodhi", b.Bodhi).ServeHTTP(w, r)
+	case within(p, "/dist-git/api/0"):
+		http.StripPrefix("/dist-git", b.Pagure).ServeHTTP(w, r)
+	case within(p, "/fasjson/v1"):
+		http.StripPrefix("/fasjson", b.People).ServeHTTP(w, r)
 	default:
 		b.pages.ServeHTTP(w, r)
 	}
@@ -354,4 +369,5 @@ func (b *Box) setURL(url string) {
 	a.URL, a.GitHubAPI = url, url+"/api/v3/"
 	a.Issuer = url + "/accounts/openidc/"
 	a.CoprURL, a.TestingFarmURL, a.BodhiURL = url+"/copr", url+"/testing-farm/v0.1", url+"/bodhi"
+	a.DistGitURL, a.FASJSONURL = url+"/dist-git", url+"/fasjson"
 }

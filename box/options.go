@@ -94,6 +94,10 @@ type Access struct {
 	ClientID, ClientSecret string // of the service there
 	OperatorGroup          string // whose members operate the service
 
+	DistGitURL   string // of Pagure
+	FASJSONURL   string // without the version
+	FASJSONToken string // in place of one of Kerberos
+
 	// UserToken speaks for a person, User, at the forge's API.
 	User, UserToken string
 }

@@ -20,10 +20,14 @@ type state struct {
 	Secrets secrets
 	Count   map[string]int // of things that the box did, by kind
 	Ambient int            // pull requests that it opened by itself
+
+	// Linked are the accounts at the forge that people put into their profiles
+	// since the box was made, by login; nil: it is being made.
+	Linked map[string]string
 }
 
 type secrets struct {
-	Webhook, Copr, Farm, FarmWebhook, Bus, Accounts string
+	Webhook, Copr, Farm, FarmWebhook, Bus, Accounts, People string
 }
 
 // open takes possession of the directory and reads what is in it, or makes it.
@@ -61,11 +65,14 @@ func (b *Box) open() error {
 	if s.Accounts == "" { // a box made before there were accounts has none
 		s.Accounts = rand.Text()
 	}
+	if s.People == "" {
+		s.People = rand.Text()
+	}
 	b.access = Access{
 		AppID: appID, AppSlug: appSlug, AppKey: key, WebhookSecret: s.Webhook,
 		CoprLogin: coprOwner + "-login", CoprToken: s.Copr, CoprOwner: coprOwner,
 		TestingFarmToken: s.Farm, TestingFarmWebhookToken: s.FarmWebhook, BusToken: s.Bus,
-		ClientID: clientID, ClientSecret: s.Accounts, OperatorGroup: operatorGroup,
+		ClientID: clientID, ClientSecret: s.Accounts, OperatorGroup: operatorGroup, FASJSONToken: s.People,
 		User: visitor, UserToken: "box",
 	}
 	return b.save()

@@ -16,7 +16,7 @@ var menu = []struct{ Key, Text, URL string }{
 	{"copr", "Copr", "/copr/"},
 	{"farm", "Testing Farm", "/testing-farm/"},
 	{"bodhi", "Bodhi", "/bodhi/"},
-	{"accounts", "Accounts", "/accounts/"},
+	{"accounts", "People", "/accounts/"},
 	{"webhooks", "Webhooks", "/-/webhooks"},
 	{"bus", "Message bus", "/-/bus"},
 }

@@ -2,12 +2,15 @@ package box
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	"millrace/clients/copr/coprfake"
+	"millrace/clients/fasjson/fasjsonfake"
 	"millrace/clients/github/githubfake"
+	"millrace/clients/pagure/pagurefake"
 	"millrace/clients/testingfarm/testingfarmfake"
 )
 
@@ -28,6 +31,8 @@ const (
 	FarmSlow       Trouble = "farm-slow"
 	FarmDown       Trouble = "farm-down"
 	FarmSaysNoWord Trouble = "farm-silent"
+	PeopleDown     Trouble = "people-down"
+	DistGitDown    Trouble = "dist-git-down"
 )
 
 // troubleInfo is what pages say of a trouble.
@@ -51,6 +56,8 @@ var troubles = []troubleInfo{
 	{FarmSlow, "Testing Farm", "Slow", "New requests wait in the queue for this long."},
 	{FarmDown, "Testing Farm", "Down", "All calls are answered with 503. Tests that run go on."},
 	{FarmSaysNoWord, "Testing Farm", "Silent", "It does not say that tests have ended."},
+	{PeopleDown, "FASJSON", "Down", "It does not say who has which account at the forge. People can log in."},
+	{DistGitDown, "Dist-git", "Down", "It does not say who may commit to packages."},
 }
 
 // known reports whether there is such a trouble.
@@ -134,6 +141,16 @@ func (b *Box) apply() {
 		late = 10 * time.Second
 	}
 	b.bus.setTrouble(trouble{lose: on(BusLoses), double: on(BusDoubles), swap: on(BusSwaps), late: late})
+
+	people, distGit := fasjsonfake.Fault{}, pagurefake.Faults{}
+	if on(PeopleDown) {
+		people.Status = http.StatusServiceUnavailable
+	}
+	if on(DistGitDown) {
+		distGit.FailEvery = 1
+	}
+	b.People.Misbehave(people)
+	b.Pagure.SetFaults(distGit)
 
 	if b.expiry != nil {
 		b.expiry.Stop()

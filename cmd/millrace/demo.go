@@ -212,6 +212,7 @@ func (d *demo) settings(base string, a box.Access) *settings {
 	s.TestingFarm.URL, s.TestingFarm.Token, s.TestingFarm.WebhookToken = a.TestingFarmURL, a.TestingFarmToken, a.TestingFarmWebhookToken
 	s.Bodhi.URL = a.BodhiURL
 	s.Bus.Tokens = []string{a.BusToken}
+	s.DistGit.URL, s.FASJSON.URL, s.FASJSON.Token = a.DistGitURL, a.FASJSONURL, a.FASJSONToken
 	s.Login.Issuer, s.Login.ClientID, s.Login.ClientSecret = a.Issuer, a.ClientID, a.ClientSecret
 	s.Login.OperatorGroups = []string{a.OperatorGroup}
 	w := &s.Workers

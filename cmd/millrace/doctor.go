@@ -77,6 +77,8 @@ func (v *service) checkups() []checkup {
 		{"bodhi", v.checkBodhi},
 		{"bus", v.checkBus},
 		{"login", v.checkLogin},
+		{"distgit", v.checkDistGit},
+		{"fasjson", v.checkFASJSON},
 	}
 }
 

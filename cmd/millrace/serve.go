@@ -148,7 +148,7 @@ func (p *process) server(v *service, metrics *handlers.Metrics) *handlers.Server
 			GitHub: s.GitHub.WebhookSecrets, TestingFarm: list(s.TestingFarm.WebhookToken), Bus: s.Bus.Tokens,
 		},
 		Checks: map[string]func(context.Context) error{"queue": v.queueAnswers}, Prefix: s.Prefix, KeepRaw: s.Retention.Deliveries,
-		Logins: handlers.Logins{Operators: s.Login.OperatorGroups, Life: s.Login.Session, Idle: s.Login.Idle, TokenLife: s.Login.TokenLife, TokenMost: s.Login.TokenMost}, Flat: s.GitHub.Host,
+		Logins: handlers.Logins{Operators: s.Login.OperatorGroups, Life: s.Login.Session, Idle: s.Login.Idle, TokenLife: s.Login.TokenLife, TokenMost: s.Login.TokenMost}, Flat: s.GitHub.Host, Rights: v.runner.Rights,
 	}
 	if s.Login.Issuer != "" {
 		server.Logins.Accounts = v.accounts()

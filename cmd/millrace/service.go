@@ -14,13 +14,16 @@ import (
 
 	"millrace/clients/bodhi"
 	"millrace/clients/copr"
+	"millrace/clients/fasjson"
 	"millrace/clients/fedmsg"
 	"millrace/clients/git"
 	"millrace/clients/github"
 	"millrace/clients/httpx"
+	"millrace/clients/kerberos"
 	"millrace/clients/testingfarm"
 	"millrace/handlers"
 	"millrace/jobs"
+	"millrace/jobs/access"
 	"millrace/jobs/sandbox"
 	"millrace/jobs/sources"
 	"millrace/models"
@@ -33,8 +36,10 @@ type service struct {
 	log      *slog.Logger
 	store    *store.Store
 	runner   *jobs.Runner
-	bus      *fedmsg.Consumer // nil if there is none to listen to
-	tool     string           // SHA-256 of this program
+	bus      *fedmsg.Consumer  // nil if there is none to listen to
+	tool     string            // SHA-256 of this program
+	kerberos *kerberos.Account // nil: we log in nowhere with it
+	people   *fasjson.Client   // nil: nobody knows what accounts people have
 	observe  func(service, operation string, status int, err error, took time.Duration)
 }
 
@@ -94,17 +99,20 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 	if err != nil {
 		host = "unknown"
 	}
+	forge := v.github()
+	v.kerberos = v.kerberosAccount()
+	v.people = v.findPeople()
 	v.runner = &jobs.Runner{
 		Engine: &jobs.Engine{
 			Store: v.store, Log: v.log, Worker: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:6]), Base: s.Base,
-			Limits: s.Workers.Limits, LogLimit: s.LogLimit,
+			Limits: s.Workers.Limits, LogLimit: s.LogLimit, Rights: v.rights(access.GitHub{Client: forge}),
 			Timing: jobs.Timing{
 				Lease: s.Workers.Lease, Sweep: s.Workers.Sweep, Retry: s.Workers.Retry, RetryMax: s.Workers.RetryMax,
 				Tries: s.Workers.Tries, Poll: s.Workers.Poll1, PollMax: s.Workers.PollMax, GiveUp: jobs.DefaultTiming.GiveUp, Doubt: s.Workers.Doubt,
 				Collect: jobs.DefaultTiming.Collect,
 			},
 		},
-		Forges:     map[string]jobs.Forge{s.GitHub.Host: jobs.GitHub{Client: v.github()}},
+		Forges:     map[string]jobs.Forge{s.GitHub.Host: jobs.GitHub{Client: forge}},
 		Bodhi:      &bodhi.Client{BaseURL: s.Bodhi.URL, HTTP: v.client("bodhi", time.Minute)},
 		Deployment: s.Deployment, Prefix: s.Prefix, AllowAll: s.AllowAll,
 	}
@@ -112,6 +120,9 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 		if v.runner.Notifications, err = models.ParseProjectURL(at); err != nil {
 			return err
 		}
+	}
+	if v.people != nil {
+		v.runner.Accounts = jobs.FASJSON{Client: v.people}
 	}
 	v.runner.Kinds = v.kinds(data)
 	if v.runner.Queue, err = jobs.NewQueue(v.store, v.runner.RiverConfig(capacity)); err != nil {

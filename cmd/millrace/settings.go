@@ -14,6 +14,9 @@ import (
 	"github.com/BurntSushi/toml"
 
 	"millrace/clients/copr"
+	"millrace/clients/fasjson"
+	"millrace/clients/kerberos"
+	"millrace/clients/pagure"
 	"millrace/jobs/sources"
 	"millrace/models"
 	"millrace/models/store"
@@ -52,7 +55,12 @@ type settings struct {
 	}
 	Bodhi    struct{ URL string }
 	Approval struct{ Repository string }
-	Login struct {
+	DistGit  struct{ URL string }
+	FASJSON  struct {
+		URL, Token string
+	}
+	Kerberos struct{ Principal, Keytab, Proxy string }
+	Login    struct {
 		Issuer, ClientID, ClientSecret string
 		OperatorGroups                 []string
 		Session, Idle                  time.Duration
@@ -129,6 +137,15 @@ func (s *settings) all() []setting {
 
 		{key: "bodhi.url", doc: "address of Bodhi, for the list of releases", value: &s.Bodhi.URL},
 
+		{key: "distgit.url", doc: "address of dist-git (Pagure), which knows who may commit to packages; empty: nobody has rights from there", value: &s.DistGit.URL},
+
+		{key: "fasjson.url", doc: "address of FASJSON, which knows what accounts people have at forges", value: &s.FASJSON.URL},
+		{key: "fasjson.token", doc: "token to show there in place of one of Kerberos, which test instances take", value: &s.FASJSON.Token, secret: true},
+
+		{key: "kerberos.principal", doc: "who we are for Kerberos, with the realm; empty: we log in nowhere with it", value: &s.Kerberos.Principal},
+		{key: "kerberos.keytab", doc: "file with the keys of the principal", value: &s.Kerberos.Keytab},
+		{key: "kerberos.proxy", doc: "address of the proxy through which the realm's key server is reached", value: &s.Kerberos.Proxy},
+
 		{key: "login.issuer", doc: "address of the account system (OpenID Connect); empty: nobody can log in", value: &s.Login.Issuer},
 		{key: "login.client_id", doc: "id that the account system gave us", value: &s.Login.ClientID},
 		{key: "login.client_secret", doc: "secret that goes with it; @FILE reads it from a file", value: &s.Login.ClientSecret, secret: true},
@@ -184,6 +201,8 @@ func defaults() *settings {
 	s.Git.Name, s.Git.Email = "Millrace", "millrace@localhost"
 	s.TestingFarm.URL, s.TestingFarm.Ranch = "https://api.dev.testing-farm.io/v0.1", "public"
 	s.Bodhi.URL = "https://bodhi.fedoraproject.org"
+	s.DistGit.URL, s.FASJSON.URL = pagure.DefaultURL, fasjson.DefaultURL
+	s.Kerberos.Proxy = kerberos.DefaultProxy
 	s.Login.Session, s.Login.Idle = 7*24*time.Hour, 24*time.Hour
 	s.Login.TokenLife, s.Login.TokenMost = 90*24*time.Hour, 365*24*time.Hour
 	s.Bus.Topics = []string{"org.fedoraproject.prod.copr.build.start", "org.fedoraproject.prod.copr.build.end"}
@@ -381,6 +400,7 @@ func (s *settings) check() []error {
 	web("base_url", s.Base)
 	for key, value := range map[string]string{
 		"copr.url": s.Copr.URL, "testing_farm.url": s.TestingFarm.URL, "bodhi.url": s.Bodhi.URL, "github.api_url": s.GitHub.APIURL, "login.issuer": s.Login.Issuer,
+		"distgit.url": s.DistGit.URL, "fasjson.url": s.FASJSON.URL, "kerberos.proxy": s.Kerberos.Proxy,
 	} {
 		if value != "" {
 			web(key, value)
@@ -414,6 +434,9 @@ func (s *settings) check() []error {
 		complain("bus.prefetch: must be at most %d", maxPrefetch)
 	}
 	s.Login.ClientSecret = strings.TrimSpace(s.Login.ClientSecret)
+	if (s.Kerberos.Principal == "") != (s.Kerberos.Keytab == "") {
+		complain("kerberos.keytab: it goes together with kerberos.principal; set both or none")
+	}
 	problems = append(problems, s.checkLogin()...)
 	if at := s.Approval.Repository; at != "" {
 		if p, err := models.ParseProjectURL(at); err != nil {

@@ -1,0 +1,31 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+
+	"millrace/clients/fasjson"
+	"millrace/models"
+)
+
+// FASJSON is the Accounts of that name.
+type FASJSON struct{ Client *fasjson.Client }
+
+// GitHubOf is part of Accounts. An account that may not be used is none.
+func (f FASJSON) GitHubOf(ctx context.Context, account string) (string, error) {
+	user, err := f.Client.User(ctx, account)
+	switch {
+	case fasjson.IsNotFound(err):
+		return "", errors.Join(models.ErrNotFound, err)
+	case err != nil:
+		return "", err
+	case user.Locked:
+		return "", models.ErrNotFound
+	}
+	return user.Accounts[fasjson.GitHub], nil
+}
+
+// AccountsOf is part of Accounts.
+func (f FASJSON) AccountsOf(ctx context.Context, login string) ([]string, error) {
+	return f.Client.WithAccount(ctx, fasjson.GitHub, login)
+}
