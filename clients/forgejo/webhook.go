@@ -1,5 +1,6 @@
-// Package forgejo understands what Forgejo sends, as a webhook or, with the
-// same body, over Fedora's message bus.
+// Package forgejo is a client of Forgejo, the forge that Fedora's dist-git may
+// move to, and understands what Forgejo sends, as a webhook or, with the same
+// body, over Fedora's message bus.
 package forgejo
 
 import (
