@@ -21,6 +21,9 @@ var (
 	// ErrRejected is matched when a remote refused a push because it has
 	// commits that we do not.
 	ErrRejected = errors.New("push rejected")
+	// ErrDenied is matched when a remote does not let us push, whoever we are to
+	// it: we lack the right, or a hook of it says no.
+	ErrDenied = errors.New("push denied")
 	// ErrNothingToCommit is matched by a commit that would change nothing.
 	ErrNothingToCommit = errors.New("nothing to commit")
 )
@@ -30,7 +33,7 @@ type Error struct {
 	Op   string // as "git fetch"
 	Code int    // exit status
 	Said string // the end of its error output
-	Err  error  // ErrNotFound, ErrRejected or nil
+	Err  error  // ErrNotFound, ErrRejected, ErrDenied or nil
 
 	temporary bool
 }
@@ -69,12 +72,16 @@ var (
 		`does not appear to be a git repository|not our ref|unknown revision|bad revision|` +
 		`needed a single revision|not a valid object name|not a tree object|malformed object name|` +
 		`no names found|no tags can describe|bad object|invalid reference|did not match any|not something we can merge`)
+	saysDenied = regexp.MustCompile(`(?i)returned error: (401|403)|authentication failed|could not read (username|password)|` +
+		`hook declined|permission denied|denied push`)
 	saysRejected = regexp.MustCompile(`(?i)\[rejected\]|\[remote rejected\]|stale info|non-fast-forward`)
 )
 
 func newError(op string, code int, said string) *Error {
 	e := &Error{Op: op, Code: code, Said: said}
 	switch {
+	case op == "git push" && saysDenied.MatchString(said):
+		e.Err = ErrDenied
 	case saysRejected.MatchString(said):
 		e.Err = ErrRejected
 	case saysNotFound.MatchString(said):

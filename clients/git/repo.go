@@ -293,33 +293,62 @@ type PushOptions struct {
 }
 
 // Push sends a local revision to a ref of a remote, as refs/heads/f43. It is
-// ErrRejected if that would lose commits of the remote.
+// ErrRejected if that would lose commits of the remote, and ErrDenied if the
+// remote does not let us.
 func (r *Repo) Push(ctx context.Context, remote Remote, rev, ref string, opts PushOptions) error {
-	if err := cmp(r.git.checkRemote(remote), cmp(CheckRevision(rev), CheckRef(ref))); err != nil {
-		return err
-	}
-	if !strings.HasPrefix(ref, "refs/") {
-		return bad("ref to push to", ref)
-	}
-	sha, err := r.RevParse(ctx, rev)
-	if err != nil {
+	return r.PushAll(ctx, remote, Update{Rev: rev, Ref: ref, PushOptions: opts})
+}
+
+// Update is a ref of a remote that shall stand for a local revision.
+type Update struct {
+	Rev string
+	Ref string // as refs/heads/f43
+	PushOptions
+}
+
+// PushAll sends several revisions to refs of a remote: all of them, or none if
+// one cannot be. The errors are those of Push.
+func (r *Repo) PushAll(ctx context.Context, remote Remote, updates ...Update) error {
+	if err := r.git.checkRemote(remote); err != nil {
 		return err
 	}
 	args := []string{"push", "--quiet", "--no-verify", "--recurse-submodules=no"}
-	switch {
-	case opts.Expect != "" && !IsSHA(opts.Expect):
-		return bad("expected commit", opts.Expect)
-	case opts.Expect != "":
-		if strings.Trim(opts.Expect, "0") == "" {
-			opts.Expect = "" // git's word for "does not exist"
-		}
-		args = append(args, "--force-with-lease="+ref+":"+opts.Expect)
-	case opts.Force:
-		args = append(args, "--force")
+	if len(updates) > 1 {
+		args = append(args, "--atomic")
 	}
-	_, err = r.run(ctx, command{args: append(args, "--", remote.URL, sha+":"+ref), remote: &remote})
-	if err != nil {
-		return fmt.Errorf("pushing to %s of %s: %w", ref, remote.URL, err)
+	var specs, refs []string
+	for _, u := range updates {
+		if err := cmp(CheckRevision(u.Rev), CheckRef(u.Ref)); err != nil {
+			return err
+		}
+		if !strings.HasPrefix(u.Ref, "refs/") {
+			return bad("ref to push to", u.Ref)
+		}
+		sha, err := r.RevParse(ctx, u.Rev)
+		if err != nil {
+			return err
+		}
+		spec := sha + ":" + u.Ref
+		switch {
+		case u.Expect != "" && !IsSHA(u.Expect):
+			return bad("expected commit", u.Expect)
+		case u.Expect != "":
+			expect := u.Expect
+			if strings.Trim(expect, "0") == "" {
+				expect = "" // git's word for "does not exist"
+			}
+			args = append(args, "--force-with-lease="+u.Ref+":"+expect)
+		case u.Force:
+			spec = "+" + spec
+		}
+		specs, refs = append(specs, spec), append(refs, u.Ref)
+	}
+	if len(specs) == 0 {
+		return nil
+	}
+	args = append(append(args, "--", remote.URL), specs...)
+	if _, err := r.run(ctx, command{args: args, remote: &remote}); err != nil {
+		return fmt.Errorf("pushing to %s of %s: %w", strings.Join(refs, ", "), remote.URL, err)
 	}
 	return nil
 }

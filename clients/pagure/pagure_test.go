@@ -2,6 +2,7 @@ package pagure_test
 
 import (
 	"context"
+	"errors"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -324,12 +325,29 @@ func TestPushRights(t *testing.T) {
 	for _, test := range tests {
 		remote := git.Remote{URL: repo.CloneURL, Authorization: git.BasicAuth(test.user, test.password)}
 		err := clone.Push(ctx, remote, "refs/remotes/origin/rawhide", "refs/heads/"+test.branch, git.PushOptions{})
-		if (err == nil) != test.want || err != nil && strings.Contains(err.Error(), test.password) {
+		if (err == nil) != test.want || err != nil && (!errors.Is(err, git.ErrDenied) || strings.Contains(err.Error(), test.password)) {
 			t.Errorf("push of %s to %s: %v", test.user, test.branch, err)
 		}
 		branches, err := client.Branches(ctx, forgetest.Repo)
 		if _, there := branches[test.branch]; err != nil || there != test.want {
 			t.Errorf("%s is there: %t, %v", test.branch, there, err)
 		}
+	}
+	// All or nothing, and only over what is expected to be there.
+	if _, err := f.Commit(ctx, forgetest.Repo, fakeforge.Change{Branch: "epel10", Files: map[string]string{"x": "y"}}); err != nil {
+		t.Fatal(err)
+	}
+	remote := git.Remote{URL: repo.CloneURL, Authorization: git.BasicAuth(forgetest.Bot, forgetest.Token)}
+	push := func(branch, expect string) git.Update {
+		return git.Update{Rev: "refs/remotes/origin/rawhide", Ref: "refs/heads/" + branch, PushOptions: git.PushOptions{Expect: expect}}
+	}
+	if err := clone.PushAll(ctx, remote, push("epel7", ""), push("epel10", strings.Repeat("0", 40))); !errors.Is(err, git.ErrRejected) {
+		t.Errorf("push over what is not expected: %v", err)
+	}
+	if branches, err := client.Branches(ctx, forgetest.Repo); err != nil || branches["epel7"] != "" {
+		t.Errorf("half of a push was kept: %v, %v", branches, err)
+	}
+	if err := clone.PushAll(ctx, remote, push("epel7", ""), push("epel8", strings.Repeat("0", 40))); err != nil {
+		t.Errorf("push of two: %v", err)
 	}
 }

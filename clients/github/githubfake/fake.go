@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"millrace/clients/git"
+	"millrace/clients/git/gitserver"
 )
 
 // Config says what a fake is. Dir is needed; the rest has defaults.
@@ -292,8 +293,8 @@ func writeJSON(path string, value any) error {
 // Serves reports whether a request is for the API or for git. The rest of the
 // addresses is free for pages.
 func Serves(r *http.Request) bool {
-	_, service := gitRequest(r)
-	return isAPI(r) || service != ""
+	_, isGit := gitserver.Parse(r)
+	return isAPI(r) || isGit
 }
 
 func isAPI(r *http.Request) bool {
