@@ -64,7 +64,13 @@ func clipParam(q url.Values, name string) string {
 	if len(value) > maxParam {
 		return ""
 	}
-	return strings.ToValidUTF8(value, "")
+	return storable(value)
+}
+
+// storable is text without what databases do not take: nothing stored has it, so
+// without it more may be found, not less.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")
 }
 
 // textParam is clipParam for what people type: what is too long is told.
@@ -73,7 +79,7 @@ func textParam(q url.Values, name string) (string, error) {
 	if len(value) > 4*maxParam {
 		return "", &models.InputError{Field: name, Message: "it is too long"}
 	}
-	return strings.ToValidUTF8(value, ""), nil
+	return storable(value), nil
 }
 
 // fragment picks the part of a page that is asked for, or the whole.
