@@ -25,6 +25,14 @@ type DistGit interface {
 	// Access says who may commit to a package.
 	Access(ctx context.Context, repo string) (*pagure.Access, error)
 	GroupMembers(ctx context.Context, group string) ([]string, error)
+	HasCommit(ctx context.Context, repo, user, branch string) (bool, error)
+
+	// Branches are the heads of all branches, by name.
+	Branches(ctx context.Context, repo string) (map[string]string, error)
+	// File returns a file at a branch or commit, of at most limit bytes.
+	File(ctx context.Context, repo, ref, path string, limit int64) ([]byte, error)
+	Comments(ctx context.Context, repo string, number int) ([]forge.Comment, error)
+	SetCommitStatus(ctx context.Context, repo, sha string, s forge.Status) error
 }
 
 // Packages is the dist-git that this service works with.
