@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"millrace/clients/git"
+	"millrace/clients/lookaside"
 	"millrace/models"
 	"millrace/models/rpm"
 	"millrace/models/specfile"
@@ -45,14 +46,12 @@ type SyncRequest struct {
 	Log  io.Writer // what happens, for people to read; may be nil
 }
 
-// Lookaside is where dist-git keeps archives. Packages are "rpms/hello"; hashes
-// are SHA-512 in hexadecimal digits.
+// Lookaside is where dist-git keeps archives: *lookaside.Client, for packages such
+// as "rpms/hello".
 type Lookaside interface {
-	Has(ctx context.Context, pkg, file, hash string) (bool, error)
-	// Upload keeps a file of this machine.
-	Upload(ctx context.Context, pkg, file, hash, path string) error
-	// Fetch writes a file that a line of "sources" names to w.
-	Fetch(ctx context.Context, pkg string, line SourceLine, w io.Writer) error
+	Exists(ctx context.Context, pkg string, e lookaside.Entry) (bool, error)
+	Upload(ctx context.Context, pkg string, e lookaside.Entry, path string, progress func(sent, size int64)) error
+	Download(ctx context.Context, pkg string, e lookaside.Entry, path string) error
 }
 
 // Synced is a commit that brings a release to a branch of dist-git, in a work

@@ -1,17 +1,14 @@
 package sources
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha512"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"path"
-	"regexp"
 	"slices"
-	"strings"
 
+	"millrace/clients/lookaside"
 	"millrace/models/specfile"
 )
 
@@ -20,45 +17,6 @@ const sourcesFile = "sources"
 
 // maxSourcesFile bounds that list, in bytes.
 const maxSourcesFile = 1 << 20
-
-// SourceLine is a line of the file "sources": an archive in the lookaside cache.
-type SourceLine struct {
-	HashType string // such as "SHA512"
-	Hash     string // hexadecimal digits
-	File     string
-}
-
-func (l SourceLine) String() string { return fmt.Sprintf("%s (%s) = %s", l.HashType, l.File, l.Hash) }
-
-var (
-	newLine = regexp.MustCompile(`^([^ ]+) \(([^ )]+)\) = ([0-9a-fA-F]+)$`)
-	oldLine = regexp.MustCompile(`^([0-9a-fA-F]{32})  ?([^ ]+)$`)
-)
-
-// ParseSources reads the file "sources" of dist-git, in its new style or the old
-// one. What is no such line is an error that names it.
-func ParseSources(text []byte) ([]SourceLine, error) {
-	var lines []SourceLine
-	n := 0
-	for line := range strings.Lines(string(text)) {
-		n++
-		line = strings.TrimRight(line, "\r\n")
-		if strings.TrimSpace(line) == "" {
-			continue
-		}
-		l := SourceLine{}
-		if m := newLine.FindStringSubmatch(line); m != nil {
-			l = SourceLine{m[1], strings.ToLower(m[3]), m[2]}
-		} else if m := oldLine.FindStringSubmatch(line); m != nil {
-			l = SourceLine{"MD5", strings.ToLower(m[1]), m[2]}
-		}
-		if !isBaseName(l.File) {
-			return nil, fmt.Errorf("line %d of sources is malformed: %q", n, shorten(line, 200))
-		}
-		lines = append(lines, l)
-	}
-	return lines, nil
-}
 
 // archiveKeeper tells whether archives of the package are kept in a lookaside
 // cache.
@@ -126,32 +84,43 @@ func (s *syncing) fetchKept(ctx context.Context, all []specfile.Source) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range lines {
-		wanted := slices.ContainsFunc(all, func(source specfile.Source) bool { return source.FileName == line.File })
-		if !wanted || s.dist.exists(line.File) {
+	for _, e := range lines {
+		wanted := slices.ContainsFunc(all, func(source specfile.Source) bool { return source.FileName == e.Name })
+		if !wanted || !isBaseName(e.Name) || s.dist.exists(e.Name) {
 			continue
 		}
-		if err := s.fetchLine(ctx, line); err != nil {
-			s.log.printf("%s is not in the lookaside cache: %v\n", line.File, err)
+		if err := s.fetchEntry(ctx, e); err != nil {
+			s.log.printf("%s cannot be had from the lookaside cache: %v\n", e.Name, err)
 		}
 	}
 	return nil
 }
 
-func (s *syncing) fetchLine(ctx context.Context, line SourceLine) error {
-	f, err := s.dist.create(line.File)
+// fetchEntry fetches a file from the lookaside cache, by way of a directory where
+// no command of the package can interfere.
+func (s *syncing) fetchEntry(ctx context.Context, e lookaside.Entry) error {
+	private, err := s.private()
 	if err != nil {
 		return err
 	}
-	err = errors.Join(s.sync.Lookaside.Fetch(ctx, s.distPackage(), line, f), f.Close())
-	if err != nil {
-		return errors.Join(err, s.dist.root.Remove(line.File))
+	defer private.close()
+	if err := s.sync.Lookaside.Download(ctx, s.distPackage(), e, private.abs(e.Name)); err != nil {
+		return err
 	}
-	return nil
+	_, err = private.copyTo(e.Name, s.dist, e.Name, s.maxSources())
+	return errors.Join(err, private.root.Remove(e.Name))
+}
+
+// private is a directory that no command of the package can write to.
+func (s *syncing) private() (*tree, error) {
+	if err := s.work.root.MkdirAll("archives", 0o700); err != nil {
+		return nil, fmt.Errorf("making a directory for archives: %w", err)
+	}
+	return openTree(s.work.abs("archives"))
 }
 
 // listed are the archives that dist-git has so far.
-func (s *syncing) listed() ([]SourceLine, error) {
+func (s *syncing) listed() (lookaside.Sources, error) {
 	if !s.dist.exists(sourcesFile) {
 		return nil, nil
 	}
@@ -159,7 +128,7 @@ func (s *syncing) listed() ([]SourceLine, error) {
 	if err != nil {
 		return nil, unreadable(sourcesFile, err)
 	}
-	lines, err := ParseSources(text)
+	lines, err := lookaside.ParseSources(text)
 	if err != nil {
 		return nil, &UserError{Message: "The list of archives in dist-git cannot be read:", Err: err}
 	}
@@ -183,40 +152,49 @@ func (s *syncing) storeArchives(ctx context.Context) error {
 	if err != nil || len(names) == 0 {
 		return err
 	}
-	lines := make([]SourceLine, len(names))
-	var missing []SourceLine
-	for i, name := range names {
-		hash, err := s.hash(name)
+	private, err := s.private()
+	if err != nil {
+		return err
+	}
+	defer private.close()
+	var entries, missing lookaside.Sources
+	for _, name := range names {
+		// What is counted is what is uploaded, whatever becomes of the file in the
+		// tree; and a link there leads nowhere.
+		if _, err := s.dist.copyTo(name, private, name, s.maxSources()); err != nil {
+			return unreadable(name, err)
+		}
+		e, err := lookaside.FileEntry(ctx, private.abs(name))
 		if err != nil {
 			return err
 		}
-		lines[i] = SourceLine{"SHA512", hash, name}
-		has, err := s.sync.Lookaside.Has(ctx, s.distPackage(), name, hash)
+		entries = append(entries, e)
+		has, err := s.sync.Lookaside.Exists(ctx, s.distPackage(), e)
 		if err != nil {
 			return fmt.Errorf("asking the lookaside cache for %s: %w", name, err)
 		}
 		if !has {
-			missing = append(missing, lines[i])
+			missing = append(missing, e)
 		}
 	}
 	known, err := s.listed()
 	if err != nil {
 		return err
 	}
-	unlisted := slices.ContainsFunc(lines, func(l SourceLine) bool { return !slices.Contains(known, l) })
+	unlisted := slices.ContainsFunc(entries, func(e lookaside.Entry) bool { return !slices.Contains(known, e) })
 	if len(missing) == 0 && !unlisted {
 		return nil
 	}
 	if s.pkg.Settings.UploadSources {
-		for _, line := range missing {
-			s.log.step("Uploading %s", line.File)
-			if err := s.sync.Lookaside.Upload(ctx, s.distPackage(), line.File, line.Hash, s.dist.abs(line.File)); err != nil {
-				return fmt.Errorf("uploading %s to the lookaside cache: %w", line.File, err)
+		for _, e := range missing {
+			s.log.step("Uploading %s", e.Name)
+			if err := s.sync.Lookaside.Upload(ctx, s.distPackage(), e, private.abs(e.Name), nil); err != nil {
+				return fmt.Errorf("uploading %s to the lookaside cache: %w", e.Name, err)
 			}
-			s.uploaded = append(s.uploaded, line.File)
+			s.uploaded = append(s.uploaded, e.Name)
 		}
 	}
-	return s.list(lines)
+	return s.list(entries)
 }
 
 // archives are the files that belong into the lookaside cache: what comes from
@@ -255,64 +233,29 @@ func (s *syncing) archives(ctx context.Context) ([]string, error) {
 	return unique(names), nil
 }
 
-func (s *syncing) hash(name string) (string, error) {
-	f, err := s.dist.open(name)
-	if err != nil {
-		return "", unreadable(name, err)
-	}
-	defer f.Close()
-	h := sha512.New()
-	if _, err := io.Copy(h, io.LimitReader(f, s.maxSources())); err != nil {
-		return "", fmt.Errorf("reading %s: %w", name, err)
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
 // list writes the list of archives anew, and has git leave the files alone.
-func (s *syncing) list(lines []SourceLine) error {
-	var text strings.Builder
-	for _, line := range lines {
-		fmt.Fprintln(&text, line)
-	}
-	if err := s.dist.write(sourcesFile, []byte(text.String())); err != nil {
+func (s *syncing) list(entries lookaside.Sources) error {
+	if err := s.dist.write(sourcesFile, entries.Bytes()); err != nil {
 		return unreadable(sourcesFile, err)
 	}
 	const ignoreFile = ".gitignore"
-	var ignored []byte
+	var before []byte
 	if s.dist.exists(ignoreFile) {
 		var err error
-		if ignored, err = s.dist.read(ignoreFile, maxSourcesFile); err != nil {
+		if before, err = s.dist.read(ignoreFile, maxSourcesFile); err != nil {
 			return unreadable(ignoreFile, err)
 		}
 	}
-	added := string(ignored)
-	for _, line := range lines {
-		if !ignores(string(ignored), line.File) {
-			if added != "" && !strings.HasSuffix(added, "\n") {
-				added += "\n"
-			}
-			added += "/" + line.File + "\n"
-		}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name)
 	}
-	if added == string(ignored) {
+	after := lookaside.Ignore(before, names...)
+	if bytes.Equal(before, after) {
 		return nil
 	}
-	if err := s.dist.write(ignoreFile, []byte(added)); err != nil {
+	if err := s.dist.write(ignoreFile, after); err != nil {
 		return unreadable(ignoreFile, err)
 	}
 	return nil
-}
-
-// ignores reports whether a line of a .gitignore covers a file at the top.
-func ignores(text, name string) bool {
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line == "" || line[0] == '#' || line[0] == '!' {
-			continue
-		}
-		if ok, err := path.Match(strings.TrimPrefix(line, "/"), name); err == nil && ok {
-			return true
-		}
-	}
-	return false
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -13,56 +12,16 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"millrace/clients/git"
+	"millrace/clients/lookaside"
+	"millrace/clients/lookaside/lookasidefake"
 	"millrace/models"
 	"millrace/models/packageconfig"
 )
-
-// cellar is a lookaside cache in memory.
-type cellar struct {
-	mu      sync.Mutex // above the two
-	files   map[string]string
-	uploads []string
-	broken  error
-}
-
-func (c *cellar) Has(_ context.Context, pkg, file, hash string) (bool, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, ok := c.files[pkg+"/"+file+"/"+hash]
-	return ok, nil
-}
-
-func (c *cellar) Upload(_ context.Context, pkg, file, hash, path string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.broken != nil {
-		return c.broken
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	c.files[pkg+"/"+file+"/"+hash] = string(text)
-	c.uploads = append(c.uploads, file)
-	return nil
-}
-
-func (c *cellar) Fetch(_ context.Context, pkg string, line SourceLine, w io.Writer) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	text, ok := c.files[pkg+"/"+line.File+"/"+line.Hash]
-	if !ok {
-		return errors.New("not here")
-	}
-	_, err := io.WriteString(w, text)
-	return err
-}
 
 // mill is an upstream repository with a release, the package in dist-git, and
 // what lies around them.
@@ -71,7 +30,8 @@ type mill struct {
 	builder  *Builder
 	upstream *upstream
 	dist     *upstream
-	cellar   *cellar
+	cellar   *lookasidefake.Server
+	cache    *lookaside.Client
 	archives *httptest.Server
 	log      bytes.Buffer
 }
@@ -95,7 +55,15 @@ Hello.
 
 func newMill(t *testing.T) *mill {
 	t.Helper()
-	m := &mill{t: t, builder: newBuilder(t), cellar: &cellar{files: map[string]string{}}}
+	cellar, err := lookasidefake.New(lookasidefake.Config{Dir: t.TempDir(), Prefix: "/pkgs", Users: map[string]string{"ticket": "packit"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(cellar)
+	t.Cleanup(server.Close)
+	m := &mill{t: t, builder: newBuilder(t), cellar: cellar, cache: &lookaside.Client{
+		BaseURL: server.URL + "/pkgs", Negotiate: func(context.Context, string) (string, error) { return "ticket", nil },
+	}}
 	m.archives = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "3.0") {
 			http.NotFound(w, r)
@@ -130,7 +98,7 @@ func (m *mill) request(config string, change func(*SyncRequest)) SyncRequest {
 	req := SyncRequest{
 		Upstream: git.Remote{URL: m.upstream.dir}, DistGit: git.Remote{URL: m.dist.dir},
 		Package: &models.ConfigPackage{Name: job.Package, Settings: job.PackageSettings},
-		Tag:     "1.2", Branch: "f43", Head: "f43-update", Lookaside: m.cellar, Work: m.t.TempDir(), Log: &m.log,
+		Tag:     "1.2", Branch: "f43", Head: "f43-update", Lookaside: m.cache, Work: m.t.TempDir(), Log: &m.log,
 		Pull: job.Type == models.JobPullFromUpstream,
 	}
 	if change != nil {
@@ -178,12 +146,16 @@ func TestPullARelease(t *testing.T) {
 	if got := file(".gitignore"); got != "/hello-0.9.tar.gz\n/hello-1.2.tar.gz\n" {
 		t.Errorf(".gitignore is %q", got)
 	}
-	lines, err := ParseSources([]byte(file("sources")))
-	if err != nil || len(lines) != 1 || lines[0].File != "hello-1.2.tar.gz" || lines[0].HashType != "SHA512" {
-		t.Fatalf("sources are %v, %v", lines, err)
+	entries, err := lookaside.ParseSources([]byte(file("sources")))
+	if err != nil || len(entries) != 1 || entries[0].Name != "hello-1.2.tar.gz" || entries[0].HashType != "sha512" {
+		t.Fatalf("sources are %v, %v", entries, err)
 	}
-	if got := m.cellar.files["rpms/hello/hello-1.2.tar.gz/"+lines[0].Hash]; got != "the archive hello-1.2.tar.gz" {
-		t.Errorf("the lookaside cache has %q", got)
+	kept := filepath.Join(t.TempDir(), "kept")
+	if err := m.cache.Download(t.Context(), "rpms/hello", entries[0], kept); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(kept); err != nil || string(text) != "the archive hello-1.2.tar.gz" {
+		t.Errorf("the lookaside cache has %q, %v", text, err)
 	}
 	sha := m.upstream.git("rev-parse", "1.2")
 	want := "Update to 1.2 upstream release\n\n- Resolves: rhbz#2300001\n\nUpstream tag: 1.2\nUpstream commit: " + sha[:8] +
@@ -273,11 +245,11 @@ func TestReleasesThatFail(t *testing.T) {
 			t.Errorf("%s: %v, want %s", test.name, err, test.want)
 		}
 	}
-	m.cellar.broken = errors.New("cut off")
-	if _, err := m.builder.SyncRelease(t.Context(), m.request(pull, nil)); err == nil || IsUserError(err) || !strings.Contains(err.Error(), "cut off") {
+	m.cellar.SetMoves(lookasidefake.Moves{CutUpload: 5})
+	if _, err := m.builder.SyncRelease(t.Context(), m.request(pull, nil)); err == nil || IsUserError(err) || !strings.Contains(err.Error(), "uploading hello-1.2.tar.gz") {
 		t.Errorf("an interrupted upload: %v", err)
 	}
-	m.cellar.broken = nil
+	m.cellar.SetMoves(lookasidefake.Moves{})
 	m.must(m.request(pull, nil)) // the next try does it all
 }
 
@@ -309,6 +281,20 @@ create_sync_note: false
 	}
 }
 
+// TestLinksAreNotUploaded: what an action puts in the place of the archive does
+// not make a file of this machine public.
+func TestLinksAreNotUploaded(t *testing.T) {
+	t.Parallel()
+	m := newMill(t)
+	_, err := m.builder.SyncRelease(t.Context(), m.request(`
+actions:
+  post-modifications: "bash -c 'ln -sf /etc/passwd $PACKIT_DOWNSTREAM_REPO/hello-1.2.tar.gz'"
+`+pull, nil))
+	if !IsUserError(err) {
+		t.Errorf("a link in the archive's place: %v", err)
+	}
+}
+
 // TestReleaseWithoutARepository: a release that only release monitoring knows of.
 func TestReleaseWithoutARepository(t *testing.T) {
 	t.Parallel()
@@ -336,27 +322,4 @@ files_to_sync:
 	if !strings.Contains(file("hello.spec"), "Grace") {
 		t.Error("the spec file was copied instead of brought up to date")
 	}
-}
-
-func FuzzParseSources(f *testing.F) {
-	f.Add([]byte("SHA512 (a.tar.gz) = abcdef\n"))
-	f.Add([]byte(strings.Repeat("a", 32) + "  a.tar.gz\n\n"))
-	f.Add([]byte("SHA512 (../a) = ab"))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		lines, err := ParseSources(text)
-		if err != nil {
-			return
-		}
-		var again strings.Builder
-		for _, line := range lines {
-			if !isBaseName(line.File) {
-				t.Errorf("%q is no file of dist-git", line.File)
-			}
-			fmt.Fprintln(&again, line)
-		}
-		back, err := ParseSources([]byte(again.String()))
-		if err != nil || !slices.Equal(back, lines) {
-			t.Errorf("%q became %v, then %v, %v", text, lines, back, err)
-		}
-	})
 }
