@@ -3,10 +3,13 @@ package pagure_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -176,6 +179,15 @@ func TestForkTakesLong(t *testing.T) {
 	if _, err := client.Fork(ctx, forgetest.Repo, forgetest.Bot); !httpx.Temporary(err) {
 		t.Errorf("a fork that never comes: %v, want a temporary error", err)
 	}
+	// Somebody made the fork since we looked.
+	f, _, client := start(t, pagurefake.Config{})
+	if _, err := f.Fork(t.Context(), forgetest.Repo, forgetest.Bot, 0); err != nil {
+		t.Fatal(err)
+	}
+	client.HTTP = &http.Client{Transport: &blind{}, Timeout: time.Minute}
+	if fork, err := client.Fork(t.Context(), forgetest.Repo, forgetest.Bot); err != nil || fork.Parent != forgetest.Repo {
+		t.Errorf("a fork that was made meanwhile: %+v, %v", fork, err)
+	}
 	// The answer to the first call was lost, or another worker was faster.
 	_, fake, client = start(t, pagurefake.Config{})
 	fake.SetFaults(pagurefake.Faults{Match: "POST", DropEvery: 1})
@@ -186,6 +198,17 @@ func TestForkTakesLong(t *testing.T) {
 	if _, err := client.Fork(t.Context(), forgetest.Repo, forgetest.Bot); err != nil {
 		t.Errorf("the fork after that: %v", err)
 	}
+}
+
+// blind does not see what it is asked for first.
+type blind struct{ asked atomic.Bool }
+
+func (b *blind) RoundTrip(req *http.Request) (*http.Response, error) {
+	if b.asked.Swap(true) {
+		return http.DefaultTransport.RoundTrip(req)
+	}
+	body := io.NopCloser(strings.NewReader(`{"error":"Project not found","error_code":"ENOPROJECT"}`))
+	return &http.Response{StatusCode: http.StatusNotFound, Header: make(http.Header), Body: body, Request: req}, nil
 }
 
 func TestRefusals(t *testing.T) {
