@@ -11,6 +11,9 @@ import (
 	"millrace/views"
 )
 
+// waitingShown is how many requests to be allowed stand above the list.
+const waitingShown = 50
+
 func (s *Server) listAllowances(w http.ResponseWriter, r *http.Request) error {
 	if err := s.may(r, models.AllowlistRight, models.About{}); err != nil {
 		return err
@@ -31,6 +34,9 @@ func (s *Server) showAllowlist(w http.ResponseWriter, r *http.Request, page view
 		return s.writeJSON(w, r, listOf(s, w, r, each(list.Rows, apiAllowance), list.Cursors))
 	}
 	page.AllowList = *list
+	if page.Waiting, err = s.Store.Waiting(r.Context(), waitingShown); err != nil {
+		return err
+	}
 	return s.render(w, r, status, views.Allowlist(page))
 }
 

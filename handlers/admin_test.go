@@ -79,6 +79,57 @@ func TestAllowlistPage(t *testing.T) {
 	})
 }
 
+// TestRequestsToBeAllowed: those who ask stand on top, and one click decides.
+func TestRequestsToBeAllowed(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		d := newDoors(t, s)
+		b := d.browser()
+		b.login(t, "olga")
+		if body := b.open(t, "/admin/allowlist").Body.String(); strings.Contains(body, `id="waiting"`) {
+			t.Error("somebody waits, and nobody asked")
+		}
+		err := d.Store.InTx(t.Context(), func(tx *store.Tx) error {
+			for _, name := range []string{"mill", "forge"} {
+				a, err := tx.AskAllowance(t.Context(), &models.Allowance{Forge: "github.com", Namespace: name, Requester: "ada<b>", Reason: "Installed."})
+				if err != nil {
+					return err
+				}
+				if a.Issue, a.IssueURL = 7, "https://github.com/n/n/issues/7"; name == "mill" {
+					if err := tx.NoteIssue(t.Context(), a); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := b.open(t, "/admin/allowlist")
+		contains(t, w, "2 requests wait", "ada&lt;b&gt;", `href="https://github.com/n/n/issues/7"`, `aria-label="Allow github.com/mill"`, `href="/projects?forge=github.com&amp;q=forge%2F%2A"`)
+		if w := b.do(t, http.MethodPost, "/admin/allowlist", "do=allow&kind=namespace&path=github.com/mill&reason=Known."); w.Code != http.StatusSeeOther {
+			t.Errorf("status %d", w.Code)
+		}
+		if w := b.do(t, http.MethodPost, "/admin/allowlist", "do=deny&kind=namespace&path=github.com/forge&reason="); w.Code != http.StatusSeeOther {
+			t.Errorf("status %d", w.Code)
+		}
+		if body := b.open(t, "/admin/allowlist").Body.String(); strings.Contains(body, `id="waiting"`) {
+			t.Error("the decided still wait")
+		}
+		list := decode[List[Allowance]](t, b.open(t, "/api/v3/admin/allowlist").Body)
+		for i := range list.Items {
+			list.Items[i].Since = nil
+		}
+		if diff := cmp.Diff([]Allowance{
+			{Path: "github.com/forge", State: models.DeniedState, Actor: "olga", Requester: "ada<b>"},
+			{Path: "github.com/mill", State: models.AllowedState, Reason: "Known.", Actor: "olga", Requester: "ada<b>", IssueURL: "https://github.com/n/n/issues/7"},
+		}, list.Items); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 // TestOperatorPagesAreForOperators: others get the reason and the way, and
 // change nothing.
 func TestOperatorPagesAreForOperators(t *testing.T) {

@@ -303,6 +303,10 @@ type Allowance struct {
 	Reason  string            `json:"reason"`
 	Actor   string            `json:"actor"`
 	Since   *time.Time        `json:"since"`
+
+	Requester string `json:"requester"` // login at the forge of who asked for it; empty: nobody did
+	Account   string `json:"account"`   // by which they proved who they are
+	IssueURL  string `json:"issue_url"` // where they can
 }
 
 // Token is a token of the viewer, without its secret.

@@ -197,7 +197,7 @@ func apiLog(runID int64, l *store.Log, from int, lines []string) LogPart {
 }
 
 func apiAllowance(a *models.Allowance) Allowance {
-	return Allowance{a.Path(), a.Name != "", a.State, a.Reason, a.Actor, when(a.UpdatedAt)}
+	return Allowance{a.Path(), a.Name != "", a.State, a.Reason, a.Actor, when(a.UpdatedAt), a.Requester, a.Account, a.IssueURL}
 }
 
 func apiToken(t *models.Token) Token {

@@ -223,6 +223,7 @@ type AllowlistPage struct {
 	Filter  AllowFilter
 	Problem string     // mistake in what was sent, in words for people
 	Entry   AllowEntry // what was sent, if there is a mistake in it
+	Waiting []*models.Allowance
 	models.AllowList
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -192,18 +193,31 @@ func (q queries) EarlierEvents(ctx context.Context, e *models.Event) ([]*models.
 // handled again: one for each reference, and at most limit. Those whose delivery
 // is not kept any more stay as they are. It returns how many there are.
 func (tx *Tx) ReleaseHeld(ctx context.Context, a *models.Allowance, limit int) (int, error) {
-	var held []*models.Event
-	q := tx.db.NewSelect().Model(&held).Column("event.id", "event.delivery_id", "event.project_id", "event.kind", "event.commit_id").Relation("Commit").
-		Join("JOIN projects AS p ON p.id = event.project_id").Join("JOIN deliveries AS d ON d.id = event.delivery_id").
-		Where("event.held").Where("p.forge = ?", a.Forge).Where("d.body IS NOT NULL")
+	projects := tx.db.NewSelect().Model((*models.Project)(nil)).Column("id").Where("forge = ?", a.Forge)
 	if a.Name != "" {
-		q = q.Where("lower(p.namespace) = ?", strings.ToLower(a.Namespace)).Where("lower(p.name) = ?", strings.ToLower(a.Name))
+		projects = projects.Where("lower(namespace) = ?", strings.ToLower(a.Namespace)).Where("lower(name) = ?", strings.ToLower(a.Name))
 	} else if a.Namespace != "" {
-		q = q.Where("(lower(p.namespace) = ? OR lower(p.namespace) LIKE ? ESCAPE '!')",
+		projects = projects.Where("(lower(namespace) = ? OR lower(namespace) LIKE ? ESCAPE '!')",
 			strings.ToLower(a.Namespace), likeText.Replace(strings.ToLower(a.Namespace))+"/%")
 	}
-	if err := q.Order("event.id DESC").Limit(20 * int64(limit)).Scan(ctx); err != nil {
-		return 0, fmt.Errorf("finding what was held for %s: %w", a.Path(), err)
+	var ids []int64
+	if err := projects.Order("active_at DESC").Limit(500).Scan(ctx, &ids); err != nil || len(ids) == 0 {
+		return 0, wrapHeld(a, err)
+	}
+	var held []*models.Event
+	err := tx.db.NewSelect().Model(&held).Column("event.id", "event.delivery_id", "event.project_id", "event.kind", "event.commit_id").Relation("Commit").
+		Where("event.held").Where("event.project_id IN (?)", bun.List(ids)).Order("event.id DESC").Limit(20 * int64(limit)).Scan(ctx)
+	if err != nil || len(held) == 0 {
+		return 0, wrapHeld(a, err)
+	}
+	of := make([]int64, len(held))
+	for i, e := range held {
+		of[i] = e.DeliveryID
+	}
+	var kept []int64
+	err = tx.db.NewSelect().Model((*models.Delivery)(nil)).Column("id").Where("id IN (?)", bun.List(of)).Where("size > 0 AND length(body) > 0").Scan(ctx, &kept)
+	if err != nil {
+		return 0, wrapHeld(a, err)
 	}
 	type place struct {
 		project int64
@@ -218,7 +232,7 @@ func (tx *Tx) ReleaseHeld(ctx context.Context, a *models.Allowance, limit int) (
 		if e.Commit != nil {
 			at.of, at.ref = e.Commit.Kind, e.Commit.Ref
 		}
-		if seen[at] || len(events) == limit {
+		if seen[at] || len(events) == limit || !slices.Contains(kept, e.DeliveryID) {
 			continue
 		}
 		seen[at] = true
@@ -227,16 +241,20 @@ func (tx *Tx) ReleaseHeld(ctx context.Context, a *models.Allowance, limit int) (
 	if len(events) == 0 {
 		return 0, nil
 	}
-	_, err := tx.db.NewUpdate().Model((*models.Event)(nil)).Set("state = ?", models.EventNew).Set("held = FALSE").Set("reason = ''").
+	_, err = tx.db.NewUpdate().Model((*models.Event)(nil)).Set("state = ?", models.EventNew).Set("held = FALSE").Set("reason = ''").
 		Set("decisions = NULL").Set("decided_at = NULL").Where("id IN (?)", bun.List(events)).Exec(ctx)
 	if err == nil {
 		_, err = tx.db.NewUpdate().Model((*models.Delivery)(nil)).Set("handled_at = NULL").Set("hinted_at = NULL").Set("not_before = NULL").Set("tries = 0").
 			Where("id IN (?)", bun.List(deliveries)).Exec(ctx)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("letting go on what was held for %s: %w", a.Path(), err)
+	return len(events), wrapHeld(a, err)
+}
+
+func wrapHeld(a *models.Allowance, err error) error {
+	if err == nil {
+		return nil
 	}
-	return len(events), nil
+	return fmt.Errorf("letting go on what was held for %s: %w", a.Path(), err)
 }
 
 // LockEvent returns an event, alone, and locks it.

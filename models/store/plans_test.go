@@ -204,6 +204,14 @@ func otherReadings(t *testing.T, s *store.Store) []reading {
 		{"queue of a kind", func(ctx context.Context, s *store.Store) error { return ignore(s.Queue(ctx, models.CoprBuildStep)) }},
 		{"counters", func(ctx context.Context, s *store.Store) error { return ignore(s.Counters(ctx)) }},
 		{"changes", func(ctx context.Context, s *store.Store) error { return ignore(s.ChangesAfter(ctx, 0, 100)) }},
+		{"what came before an event", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.EarlierEvents(ctx, &models.Event{ID: e.ID, ProjectID: p.ProjectID, Kind: models.CommentEvent, ExternalID: "pull_request/7"}))
+		}},
+		{"what was held", func(ctx context.Context, s *store.Store) error {
+			return s.InTx(ctx, func(tx *store.Tx) error {
+				return ignore(tx.ReleaseHeld(ctx, &models.Allowance{Forge: "forge.test", Namespace: "packit"}, 20))
+			})
+		}},
 	}
 }
 
