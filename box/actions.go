@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -141,12 +142,85 @@ func (b *Box) actMerge(ctx context.Context, repo string, number int, _ *http.Req
 }
 
 func (b *Box) actComment(_ context.Context, repo string, number int, r *http.Request) error {
-	body := r.PostForm.Get("body")
-	if strings.TrimSpace(body) == "" || len(body) > 65536 {
-		return cannot("A comment has one character at least, and 65536 at most.")
+	body, who, err := b.said(r, repo)
+	if err != nil {
+		return err
 	}
-	_, err := b.Forge.Comment(repo, number, visitor, body)
+	_, err = b.Forge.Comment(repo, number, who, body)
 	return err
+}
+
+// said is what a form wants to have written, and by whom: the visitor, unless it
+// names another who is around.
+func (b *Box) said(r *http.Request, repo string) (body, who string, err error) {
+	body, who = r.PostForm.Get("body"), or(r.PostForm.Get("who"), visitor)
+	if strings.TrimSpace(body) == "" || len(body) > 65536 {
+		return "", "", cannot("A comment has one character at least, and 65536 at most.")
+	}
+	if !slices.Contains(b.around(repo), who) {
+		return "", "", cannot("Nobody of that name is around.")
+	}
+	return body, who, nil
+}
+
+// around are those as whom one can write in a repository: the visitor, who may
+// write to it, its maintainer, and people who may not.
+func (b *Box) around(repo string) []string {
+	people := []string{visitor}
+	owner, _, _ := strings.Cut(repo, "/")
+	for _, who := range append([]string{maintainers[owner]}, strangers...) {
+		if who != "" && !slices.Contains(people, who) {
+			people = append(people, who)
+		}
+	}
+	return people
+}
+
+func (b *Box) actCommentIssue(_ context.Context, r *http.Request) (string, error) {
+	number, err := pullOf(r)
+	if err != nil {
+		return "", err
+	}
+	return issueURL(repoOf(r), number), b.actComment(r.Context(), repoOf(r), number, r)
+}
+
+func issueURL(repo string, number int) string { return fmt.Sprintf("/%s/issues/%d", repo, number) }
+
+// actOpenIssue opens an issue.
+func (b *Box) actOpenIssue(_ context.Context, r *http.Request) (string, error) {
+	title := strings.TrimSpace(r.PostForm.Get("title"))
+	if title == "" || len(title) > 200 {
+		return "", cannot("An issue needs a title of at most 200 characters.")
+	}
+	i, err := b.Forge.OpenIssue(repoOf(r), visitor, title, r.PostForm.Get("body"))
+	return issueURL(repoOf(r), i.Number), err
+}
+
+// actCommentCommit writes below a commit.
+func (b *Box) actCommentCommit(ctx context.Context, r *http.Request) (string, error) {
+	body, who, err := b.said(r, repoOf(r))
+	if err != nil {
+		return "", err
+	}
+	c, err := b.Forge.CommentCommit(ctx, repoOf(r), r.PathValue("rev"), who, body)
+	return "/" + repoOf(r) + "/commit/" + c.SHA, err
+}
+
+// actInstall installs the App on the account of an owner of repositories, by
+// somebody. Where it is installed already it is removed first.
+func (b *Box) actInstall(_ context.Context, r *http.Request) (string, error) {
+	owner, who := r.PathValue("owner"), r.PostForm.Get("who")
+	if !slices.Contains(b.around(owner+"/"), who) {
+		return "", cannot("Nobody of that name is around.")
+	}
+	if !slices.ContainsFunc(b.Forge.Repos(), func(repo githubfake.Repo) bool { return strings.EqualFold(repo.Owner, owner) }) {
+		return "", fmt.Errorf("owner %s: %w", owner, githubfake.ErrNotFound)
+	}
+	if err := b.Forge.Uninstall(owner); err != nil && !errors.Is(err, githubfake.ErrNotFound) {
+		return "", err
+	}
+	_, err := b.Forge.InstallAs(who, owner)
+	return "/" + owner, err
 }
 
 func (b *Box) actRerequest(_ context.Context, repo string, _ int, r *http.Request) error {

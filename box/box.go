@@ -368,6 +368,7 @@ func (b *Box) setURL(url string) {
 	a := &b.access
 	a.URL, a.GitHubAPI = url, url+"/api/v3/"
 	a.Issuer = url + "/accounts/openidc/"
+	a.Notifications = url + "/" + notificationsOwner + "/" + notificationsName
 	a.CoprURL, a.TestingFarmURL, a.BodhiURL = url+"/copr", url+"/testing-farm/v0.1", url+"/bodhi"
 	a.DistGitURL, a.FASJSONURL = url+"/dist-git", url+"/fasjson"
 }

@@ -24,6 +24,7 @@ import (
 	"millrace/clients/copr"
 	"millrace/clients/fedbus"
 	"millrace/clients/github"
+	"millrace/clients/github/githubfake"
 	"millrace/clients/testingfarm"
 	"millrace/models"
 
@@ -278,7 +279,7 @@ func TestAccess(t *testing.T) {
 	if found, err := updates.Update(t.Context(), saved.Updates[0].Alias); err != nil || !strings.HasPrefix(found.URL, b.Access().BodhiURL+"/updates/FEDORA-") {
 		t.Errorf("the update = %+v, %v", found, err)
 	}
-	want := []Namespace{{"fedora-crafts", true}, {"mill", true}, {"osbuild-demo", true}, {"packit", true}, {"windmill-club", false}}
+	want := []Namespace{{"fedora-crafts", true}, {"mill", true}, {"millhouse", true}, {"osbuild-demo", true}, {"packit", true}, {"windmill-club", false}}
 	if d := cmp.Diff(want, b.Namespaces()); d != "" {
 		t.Errorf("namespaces (-want +got):\n%s", d)
 	}
@@ -321,6 +322,8 @@ func TestPages(t *testing.T) {
 		{"/packit/hello-world/commit/--help", 404, nil},
 		{"/packit/hello-world/pull/1", 200, []string{"hello-world.spec", "No checks yet", "Push another commit", "%{?fc44:echo"}},
 		{"/packit/hello-world/pull/1?refresh=1", 200, []string{`http-equiv="refresh"`}},
+		{"/packit", 200, []string{"Install the App anew", "remy-falk"}},
+		{"/packit/hello-world/issues/99", 404, nil},
 		{"/packit/hello-world/pull/99", 404, nil},
 		{"/packit/hello-world/pull/99999999999999999999", 404, nil},
 		{"/nobody/nothing", 404, []string{"Not Found"}},
@@ -408,6 +411,18 @@ func TestButtons(t *testing.T) {
 		{"/pull/1/push", nil, 303, func() bool { p, _ := b.Forge.Pull(hello, 1); return p.HeadSHA != first.HeadSHA }},
 		{"/pull/1/comment", url.Values{"body": {"/packit build"}}, 303, func() bool { return len(b.Forge.Comments(hello, 1)) == 1 }},
 		{"/pull/1/comment", url.Values{"body": {"  "}}, 422, nil},
+		{"/pull/1/comment", url.Values{"body": {"/packit build"}, "who": {"sol-andersen"}}, 303, func() bool {
+			all := b.Forge.Comments(hello, 1)
+			return len(all) == 2 && all[1].Author == "sol-andersen"
+		}},
+		{"/pull/1/comment", url.Values{"body": {"/packit build"}, "who": {"mallory"}}, 422, nil},
+		{"/issues", url.Values{"title": {" A wish "}}, 303, func() bool { return len(b.Forge.Issues(hello)) == 1 }},
+		{"/issues", url.Values{"title": {" "}}, 422, nil},
+		{"/issues/7/comment", url.Values{"body": {"/packit help"}, "who": {"alma-reyes"}}, 303, func() bool { return len(b.Forge.Comments(hello, 7)) == 1 }},
+		{"/issues/8/comment", url.Values{"body": {"/packit help"}}, 404, nil},
+		{"/commit/main/comment", url.Values{"body": {"/packit build"}}, 303, func() bool { return len(b.Forge.CommitComments(hello)) == 1 }},
+		{"/commit/none/comment", url.Values{"body": {"/packit build"}}, 404, nil},
+		{"/commit/main/comment", url.Values{"body": {""}}, 422, nil},
 		{"/pull/1/close", nil, 303, func() bool { p, _ := b.Forge.Pull(hello, 1); return p.State == "closed" }},
 		{"/pull/1/push", nil, 422, nil},
 		{"/pull/1/reopen", nil, 303, func() bool { p, _ := b.Forge.Pull(hello, 1); return p.State == "open" }},
@@ -431,6 +446,19 @@ func TestButtons(t *testing.T) {
 		if step.holds != nil && !step.holds() {
 			t.Errorf("%s %v led to %q, but nothing came of it", step.path, step.values, to)
 		}
+	}
+	for _, try := range []struct {
+		owner, who string
+		status     int
+	}{{"packit", "remy-falk", 303}, {"packit", "mallory", 422}, {"nobody", "remy-falk", 404}} {
+		if status, _, _ := post(t, b.URL()+"/"+try.owner+"/install", url.Values{"who": {try.who}}); status != try.status {
+			t.Errorf("the App on %s by %s: status %d, want %d", try.owner, try.who, status, try.status)
+		}
+	}
+	if all := b.Forge.Deliveries(); !slices.ContainsFunc(all, func(d githubfake.Delivery) bool {
+		return d.Event == "installation" && d.Action == "created" && strings.Contains(string(d.Body), `"sender":{"avatar_url":"","html_url":"`+b.URL()+`/remy-falk"`)
+	}) {
+		t.Errorf("nobody was told who installed the App")
 	}
 	p, err := b.Open(t.Context(), "fedora-crafts/loom", WithLabel)
 	if err != nil || !slices.Equal(p.Labels, []string{"next"}) {
@@ -569,7 +597,7 @@ func TestRestart(t *testing.T) {
 	dir := seeded(t)
 	slow := func(o *Options) { o.Pace = FastPace; o.Pace.Chroot = 1500 * time.Millisecond }
 	b := open(t, dir, s, slow)
-	until(t, "the App is installed", func() bool { return len(s.told("installation")) == 5 })
+	until(t, "the App is installed", func() bool { return len(s.told("installation")) == 6 })
 	if _, err := Start(t.Context(), Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "another process") {
 		t.Errorf("opening an open box: %v", err)
 	}
@@ -685,7 +713,7 @@ func TestWebhooksWait(t *testing.T) {
 	s := newService(t)
 	s.secret = b.Access().WebhookSecret
 	b.SetService(s.URL)
-	until(t, "it hears of the pull request", func() bool { return len(s.told("pull_request")) == 1 && len(s.told("installation")) == 5 })
+	until(t, "it hears of the pull request", func() bool { return len(s.told("pull_request")) == 1 && len(s.told("installation")) == 6 })
 }
 
 // script is what the service has Copr do, as far as the box looks at it.

@@ -18,7 +18,7 @@ func (b *Box) install() error {
 			continue
 		}
 		has[s.owner] = true
-		if _, err := b.Forge.Install(s.owner); err != nil {
+		if _, err := b.Forge.InstallAs(s.maintainer(), s.owner); err != nil {
 			return err
 		}
 	}

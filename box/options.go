@@ -98,6 +98,8 @@ type Access struct {
 	FASJSONURL   string // without the version
 	FASJSONToken string // in place of one of Kerberos
 
+	Notifications string // repository where people prove who they are
+
 	// UserToken speaks for a person, User, at the forge's API.
 	User, UserToken string
 }

@@ -72,6 +72,12 @@ func (b *Box) routes() http.Handler {
 	forge.HandleFunc("GET /{owner}/{repo}/commit/{rev}", b.page(b.showCommit))
 	forge.HandleFunc("GET /{owner}/{repo}/pulls", b.page(b.showRepo))
 	forge.HandleFunc("GET /{owner}/{repo}/pull/{number}", b.page(b.showPull))
+	forge.HandleFunc("GET /{owner}/{repo}/issues", b.page(b.showRepo))
+	forge.HandleFunc("GET /{owner}/{repo}/issues/{number}", b.page(b.showIssue))
+	forge.HandleFunc("POST /{owner}/install", b.do(b.actInstall))
+	forge.HandleFunc("POST /{owner}/{repo}/issues", b.do(b.actOpenIssue))
+	forge.HandleFunc("POST /{owner}/{repo}/issues/{number}/comment", b.do(b.actCommentIssue))
+	forge.HandleFunc("POST /{owner}/{repo}/commit/{rev}/comment", b.do(b.actCommentCommit))
 	forge.HandleFunc("POST /{owner}/{repo}/open", b.do(b.actOpen))
 	forge.HandleFunc("POST /{owner}/{repo}/pulls", b.do(b.actOpenFrom))
 	for name, act := range map[string]func(context.Context, string, int, *http.Request) error{
@@ -277,8 +283,9 @@ func newest[T any](list []T, most int) []T {
 }
 
 type ownerPage struct {
-	Name  string
-	Repos []repoRow
+	Name   string
+	Repos  []repoRow
+	Around []string // who may install the App here
 }
 
 func (b *Box) showOwner(ctx context.Context, r *http.Request) (templ.Component, error) {
@@ -295,7 +302,38 @@ func (b *Box) showOwner(ctx context.Context, r *http.Request) (templ.Component, 
 	if len(p.Repos) == 0 {
 		return nil, fmt.Errorf("owner %s: %w", p.Name, githubfake.ErrNotFound)
 	}
+	p.Around = b.around(p.Name + "/")
 	return owner(p), nil
+}
+
+type issuePage struct {
+	Repo     string
+	Issue    githubfake.Issue
+	Comments []githubfake.Comment
+	Around   []string
+}
+
+func (b *Box) showIssue(_ context.Context, r *http.Request) (templ.Component, error) {
+	repo, err := b.repository(repoOf(r))
+	if err != nil {
+		return nil, err
+	}
+	number, err := pullOf(r)
+	if err != nil {
+		return nil, err
+	}
+	name := repo.FullName()
+	for _, i := range b.Forge.Issues(name) {
+		if i.Number != number {
+			continue
+		}
+		p := issuePage{Repo: name, Issue: i, Comments: b.Forge.Comments(name, number), Around: b.around(name)}
+		if r.URL.Query().Get("part") == "live" {
+			return commentList(issueURL(name, number), p.Comments), nil
+		}
+		return issue(p), nil
+	}
+	return nil, fmt.Errorf("issue %d of %s: %w", number, name, githubfake.ErrNotFound)
 }
 
 type branchRow struct {
@@ -313,7 +351,8 @@ type repoPage struct {
 	Commits  []git.Commit
 	Branches []branchRow // the default one first
 	Tags     []branchRow
-	Pulls    []pullRow // the newest first
+	Pulls    []pullRow          // the newest first
+	Issues   []githubfake.Issue // the newest first
 	Readme   string
 }
 
@@ -328,7 +367,7 @@ func (b *Box) showRepo(ctx context.Context, r *http.Request) (templ.Component, e
 	}
 	name := repo.FullName()
 	p := repoPage{repoRow: row, URL: b.access.URL, Service: b.Service(), Token: b.access.UserToken, Rev: or(r.PathValue("rev"), repo.DefaultBranch),
-		Pulls: b.pullRows(name, newest(b.Forge.Pulls(name), listed))}
+		Pulls: b.pullRows(name, newest(b.Forge.Pulls(name), listed)), Issues: newest(b.Forge.Issues(name), listed)}
 	for branch, sha := range b.Forge.Branches(name) {
 		row := branchRow{Name: branch, SHA: sha}
 		if branch != repo.DefaultBranch {
@@ -396,10 +435,12 @@ func (b *Box) showFile(ctx context.Context, r *http.Request) (templ.Component, e
 }
 
 type commitPage struct {
-	Repo   string
-	Commit git.Commit
-	Diff   diff
-	Checks []check
+	Repo     string
+	Commit   git.Commit
+	Diff     diff
+	Checks   []check
+	Comments []githubfake.CommitComment
+	Around   []string
 }
 
 func (b *Box) showCommit(ctx context.Context, r *http.Request) (templ.Component, error) {
@@ -415,7 +456,12 @@ func (b *Box) showCommit(ctx context.Context, r *http.Request) (templ.Component,
 	if len(commits) == 0 {
 		return nil, fmt.Errorf("commit %s: %w", r.PathValue("rev"), githubfake.ErrNotFound)
 	}
-	p := commitPage{Repo: name, Commit: commits[0], Checks: b.checks(name, commits[0].SHA)}
+	p := commitPage{Repo: name, Commit: commits[0], Checks: b.checks(name, commits[0].SHA), Around: b.around(name)}
+	for _, c := range b.Forge.CommitComments(name) {
+		if c.SHA == p.Commit.SHA {
+			p.Comments = append(p.Comments, c)
+		}
+	}
 	if len(p.Commit.Parents) > 0 {
 		text, err := b.bare(name).Diff(ctx, p.Commit.Parents[0], p.Commit.SHA)
 		if err != nil {
@@ -493,6 +539,7 @@ type pullPage struct {
 	Checks    []check
 	Comments  []githubfake.Comment
 	Conflicts []string
+	Around    []string
 }
 
 func (b *Box) showPull(ctx context.Context, r *http.Request) (templ.Component, error) {
@@ -509,7 +556,7 @@ func (b *Box) showPull(ctx context.Context, r *http.Request) (templ.Component, e
 	if err != nil {
 		return nil, err
 	}
-	p := pullPage{Repo: name, Pull: pull, Service: b.Service(), Checks: b.checks(name, pull.HeadSHA), Comments: b.Forge.Comments(name, number)}
+	p := pullPage{Repo: name, Pull: pull, Service: b.Service(), Checks: b.checks(name, pull.HeadSHA), Comments: b.Forge.Comments(name, number), Around: b.around(name)}
 	if r.URL.Query().Get("part") == "live" {
 		return pullLive(p), nil
 	}

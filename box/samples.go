@@ -137,8 +137,15 @@ func (s *sample) maintainer() string { return maintainers[s.owner] }
 
 var maintainers = map[string]string{
 	"packit": "alma-reyes", "fedora-crafts": "jonas-lind", "mill": "wren-okafor", "osbuild-demo": "petra-halas",
-	"windmill-club": "sol-andersen",
+	"windmill-club": "sol-andersen", notificationsOwner: "alma-reyes",
 }
+
+// Where people prove who they are, in issues.
+const notificationsOwner, notificationsName = "millhouse", "notifications"
+
+// strangers are people at the forge who may write to none of the repositories
+// that the service knows.
+var strangers = []string{"sol-andersen", "remy-falk"}
 
 // seed makes the forge of a new box with all samples, all or nothing.
 func (b *Box) seed(ctx context.Context) error {
@@ -405,6 +412,10 @@ jobs:
   targets:
   - fedora-44
 `,
+	},
+	{
+		owner: notificationsOwner, name: notificationsName, description: "Whoever installs the App and is not known proves here, in an issue, who they are",
+		more: map[string]string{"README.md": "# notifications\n\nThe service opens an issue here for everybody who asks to be let in and whom no Fedora account names.\n"},
 	},
 	{
 		owner: "fedora-crafts", name: "notes", description: "Notes on weaving, without any package config",

@@ -17,6 +17,7 @@ func Stories() []Story {
 		{"config-invalid", "A pull request breaks the package config; its author is told where.", playConfigInvalid},
 		{"nothing-matches", "The package config has no job for pull requests; the event says so.", playNothingMatches},
 		{"push-supersedes", "A second push while the first is being built; the first pipeline is stopped.", playPushSupersedes},
+		{"rerun-by-comment", "Everything passes; a comment to repeat what failed is answered, and one to test again makes the next attempt.", playRerunByComment},
 		{"copr-outage", "Copr is down for a while and its messages are lost; everything passes all the same.", playCoprOutage},
 	}
 }
@@ -134,6 +135,39 @@ func playPushSupersedes(ctx context.Context, t *Teller) error {
 		Pipelines: []PipelineEnding{{State: models.Superseded}, {models.Passed, helloPasses}},
 		Checks:    map[string]string{"rpm-build:fedora-*": "success", "testing-farm:fedora-*": "success"},
 	})
+}
+
+// comment writes below a pull request as somebody.
+func (t *Teller) comment(repo string, number int, who, text string) error {
+	t.say("%s writes below #%d of %s: %s", who, number, repo, text)
+	_, err := t.Box.Forge.Comment(repo, number, who, text)
+	return err
+}
+
+func playRerunByComment(ctx context.Context, t *Teller) error {
+	number, err := t.open(ctx, hello, Passes)
+	if err != nil {
+		return err
+	}
+	want := Ending{
+		Event: models.EventPlanned, Pipelines: []PipelineEnding{{models.Passed, helloPasses}},
+		Checks: map[string]string{"rpm-build:fedora-*": "success", "testing-farm:fedora-*": "success"},
+	}
+	if err := t.Expect(ctx, hello, number, want); err != nil {
+		return err
+	}
+	if err := t.comment(hello, number, visitor, "/packit rebuild-failed"); err != nil {
+		return err
+	}
+	want.Comment = "No build of this commit has failed. So nothing was started."
+	if err := t.Expect(ctx, hello, number, want); err != nil {
+		return err
+	}
+	if err := t.comment(hello, number, visitor, "Once more, please.\n/packit test"); err != nil {
+		return err
+	}
+	want.Pipelines = append(want.Pipelines, PipelineEnding{models.Passed, helloPasses})
+	return t.Expect(ctx, hello, number, want)
 }
 
 func playCoprOutage(ctx context.Context, t *Teller) error {

@@ -70,6 +70,18 @@ func (s *scripted) see(ctx context.Context, repo string, number int) ([]*models.
 			return nil, nil, err
 		}
 	}
+	for _, c := range s.box.Forge.Comments(repo, number) {
+		switch {
+		case strings.HasSuffix(c.Body, "/packit rebuild-failed"):
+			if err := s.report(ctx, repo, number, "answer", outcome{comment: "No build of this commit has failed. So nothing was started."}); err != nil {
+				return nil, nil, err
+			}
+		case strings.HasSuffix(c.Body, "/packit test") && len(pipelines) > 0:
+			again := *pipelines[len(pipelines)-1]
+			again.ID += 100
+			pipelines = append(pipelines, &again)
+		}
+	}
 	return events, pipelines, nil
 }
 
@@ -168,6 +180,9 @@ var goods = map[string]func(n, look int) (*models.Event, *models.Pipeline, outco
 			state = models.Superseded
 		}
 		return &models.Event{State: models.EventPlanned}, pipeline(state, helloPasses), said
+	},
+	"rerun-by-comment": func(_, look int) (*models.Event, *models.Pipeline, outcome) {
+		return &models.Event{State: models.EventPlanned}, pipeline(models.Passed, helloPasses), outcome{checks: checksOf("success", "success")}
 	},
 	"copr-outage": func(_, look int) (*models.Event, *models.Pipeline, outcome) {
 		if look < 9 {

@@ -211,6 +211,7 @@ func (d *demo) settings(base string, a box.Access) *settings {
 	s.Copr.URL, s.Copr.Login, s.Copr.Token, s.Copr.Owner = a.CoprURL, a.CoprLogin, a.CoprToken, a.CoprOwner
 	s.TestingFarm.URL, s.TestingFarm.Token, s.TestingFarm.WebhookToken = a.TestingFarmURL, a.TestingFarmToken, a.TestingFarmWebhookToken
 	s.Bodhi.URL = a.BodhiURL
+	s.Approval.Repository = a.Notifications
 	s.Bus.Tokens = []string{a.BusToken}
 	s.DistGit.URL, s.FASJSON.URL, s.FASJSON.Token = a.DistGitURL, a.FASJSONURL, a.FASJSONToken
 	s.Login.Issuer, s.Login.ClientID, s.Login.ClientSecret = a.Issuer, a.ClientID, a.ClientSecret
