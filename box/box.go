@@ -62,7 +62,6 @@ type Box struct {
 
 	options Options
 	access  Access
-	git     *git.Git
 	log     *slog.Logger
 	real    bool   // Copr really builds
 	why     string // it does not, if it should be known
@@ -99,7 +98,7 @@ func Start(ctx context.Context, o Options) (*Box, error) {
 		o.Pace = FastPace
 	}
 	o.Builds = cmp.Or(o.Builds, BuildsAuto)
-	b := &Box{options: o, git: &git.Git{}, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), switches: make(map[Trouble]time.Time), fit: make(map[string]fitness),
+	b := &Box{options: o, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), switches: make(map[Trouble]time.Time), fit: make(map[string]fitness),
 		service: strings.TrimSuffix(o.ServiceURL, "/")}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	if err := b.start(ctx); err != nil {
@@ -303,7 +302,7 @@ func (b *Box) path(elements ...string) string {
 
 // bare reads a repository of the forge.
 func (b *Box) bare(fullName string) *git.Bare {
-	return b.git.Bare(b.path("forge", "git", strings.ToLower(fullName)+".git"))
+	return b.Forge.Bare(fullName)
 }
 
 // serve hands a request to the service that it is for.

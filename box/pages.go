@@ -578,7 +578,7 @@ func (b *Box) showPull(ctx context.Context, r *http.Request) (templ.Component, e
 	}
 	p.Diff = parseDiff(text)
 	if pull.State == "open" {
-		if p.Conflicts, err = b.conflicts(ctx, name, pull.BaseSHA, pull.HeadSHA); err != nil {
+		if p.Conflicts, err = b.bare(name).Conflicts(ctx, pull.BaseSHA, pull.HeadSHA); err != nil {
 			return nil, err
 		}
 	}

@@ -195,7 +195,7 @@ func (b *Box) unmergeable(ctx context.Context, s subject) (said, problem string)
 	if s.pull == 0 {
 		return "", ""
 	}
-	conflicts, err := b.conflicts(ctx, s.repo, "refs/heads/"+s.target, s.rev)
+	conflicts, err := b.bare(s.repo).Conflicts(ctx, "refs/heads/"+s.target, s.rev)
 	if err != nil || len(conflicts) == 0 {
 		return "", ""
 	}

@@ -17,6 +17,7 @@ const writePatience = 10 * time.Second
 // live is the one stream of changes of a page. Everything in it is public; what
 // a change is about is fetched, and judged, by its own address.
 func (s *Server) live(w http.ResponseWriter, r *http.Request) error {
+	visitOf(r).json = true // a refusal is for a program: nobody sees a page of it
 	topics, err := topicsParam(r)
 	if err != nil {
 		return err

@@ -304,6 +304,17 @@ func TestLiveEnds(t *testing.T) {
 	<-r.end
 }
 
+func TestWrongTopicsAreAProblemForPrograms(t *testing.T) {
+	t.Parallel()
+	site := newMill(t, storetest.SQLite(t))
+	for _, accept := range []string{"text/event-stream", "*/*"} {
+		w := site.get(t, "/live?topics=nothing:x", "Accept", accept)
+		if p := decode[Problem](t, w.Body); w.Code != 400 || p.Status != 400 || w.Header().Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %d %+v as %s", accept, w.Code, p, w.Header().Get("Content-Type"))
+		}
+	}
+}
+
 func TestLiveRefusals(t *testing.T) {
 	t.Parallel()
 	site := newSite(t, storetest.SQLite(t))

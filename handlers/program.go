@@ -3,8 +3,10 @@ package handlers
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,18 +21,25 @@ import (
 // programPatience is how long fetching the program may take.
 const programPatience = 20 * time.Minute
 
-// program serves this very program, so that a build machine elsewhere makes
-// source packages as this service would. Its hash is in the address: whoever
+// program serves this very program, or one that ran here before, so that a build
+// machine elsewhere makes source packages as this service would. Its hash is in the address: whoever
 // has that knows what it gets.
 func (s *Server) program(w http.ResponseWriter, r *http.Request) error {
 	file, hash, err := s.programFile()
 	if err != nil {
 		return err
 	}
-	defer file.Close()
-	if param(r, "sha256") != hash {
-		return &refusal{status: http.StatusNotFound, detail: "This service runs another version of the program by now."}
+	if asked := param(r, "sha256"); asked != hash {
+		file.Close()
+		if file, err = s.Programs.open(asked); errors.Is(err, fs.ErrNotExist) {
+			return &refusal{status: http.StatusNotFound, detail: "This service runs another version of the program by now, and does not keep that one."}
+		}
+		if err != nil {
+			return fmt.Errorf("opening a kept program: %w", err)
+		}
+		hash = asked
 	}
+	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
 		return fmt.Errorf("measuring the program: %w", err)

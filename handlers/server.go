@@ -39,15 +39,16 @@ type Server struct {
 	// Checks are what /readyz asks besides the database, by name.
 	Checks map[string]func(ctx context.Context) error
 
-	Base    string        // address of our pages, without a trailing slash
-	Version string        // of the program
-	Source  string        // address of the program's source; may be empty
-	Demo    string        // address of Fedora in a box; empty outside demos
-	Notice  string        // what operators want everybody to know; may be empty
-	Prefix  string        // of comment commands, such as /packit
-	Flat    string        // forge whose namespaces have no slash in them
-	KeepRaw time.Duration // how long raw messages are kept; 0: for ever
-	Program string        // file that /srpm-tool serves; empty: this very program
+	Base     string        // address of our pages, without a trailing slash
+	Version  string        // of the program
+	Source   string        // address of the program's source; may be empty
+	Demo     string        // address of Fedora in a box; empty outside demos
+	Notice   string        // what operators want everybody to know; may be empty
+	Prefix   string        // of comment commands, such as /packit
+	Flat     string        // forge whose namespaces have no slash in them
+	KeepRaw  time.Duration // how long raw messages are kept; 0: for ever
+	Program  string        // file that /srpm-tool serves; empty: this very program
+	Programs Programs      // those that ran here before, which it serves too
 
 	big      chan struct{} // large messages that are being read
 	sessions *scs.SessionManager

@@ -148,7 +148,7 @@ func HomeNumbers(h HomePage) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = gauge(PipelinesURL(PipelineFilter{State: models.Running}), h.Counters.Running, look{"running", "Running now"}, "runs at work").Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = gauge(PipelinesURL(PipelineFilter{State: models.Running}), h.Counters.RunningInFull, look{"running", "Running now"}, "pipelines, "+count(h.Counters.Running, "run", "runs")+" at work").Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

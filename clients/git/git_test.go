@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -688,5 +689,32 @@ func TestLocksLeftBehind(t *testing.T) {
 	}
 	if err := m.Fetch(t.Context()); err != nil {
 		t.Errorf("Fetch after a crash = %v", err)
+	}
+}
+
+func TestConflicts(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	u.git("-C", u.dir, "checkout", "-q", "-b", "ours")
+	u.commit("README", "ours\n", "Change it")
+	ours := u.commit("ü b", "same\n", "Add a file")
+	u.git("-C", u.dir, "checkout", "-q", "-b", "apart", ours+"~2")
+	apart := u.commit("other", "text\n", "Change another")
+	u.commit("README", "theirs\n", "Change it too")
+	theirs := u.commit("ü b", "different\n", "Add it too")
+	bare := (&Git{}).Bare(filepath.Join(u.dir, ".git"))
+	for _, tt := range []struct {
+		with string
+		want []string
+	}{{apart, nil}, {theirs, []string{"README", "ü b"}}} {
+		got, err := bare.Conflicts(t.Context(), ours, tt.with)
+		if err != nil || !slices.Equal(got, tt.want) {
+			t.Errorf("with %.7s: %q, %v; want %q", tt.with, got, err, tt.want)
+		}
+	}
+	for _, evil := range []string{"--help", "none"} {
+		if _, err := bare.Conflicts(t.Context(), ours, evil); err == nil {
+			t.Errorf("%q can be merged", evil)
+		}
 	}
 }

@@ -328,6 +328,24 @@ func (o *objects) IsAncestor(ctx context.Context, a, b string) (bool, error) {
 	return true, nil
 }
 
+// Conflicts lists the files in which two revisions contradict each other when
+// they are merged, none if they do not.
+func (o *objects) Conflicts(ctx context.Context, ours, theirs string) ([]string, error) {
+	if err := cmp(CheckRevision(ours), CheckRevision(theirs)); err != nil {
+		return nil, err
+	}
+	out, err := o.read(ctx, "merge-tree", "--write-tree", "--name-only", "--no-messages", "-z", ours, theirs)
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == 1 {
+		if _, names, found := strings.Cut(strings.Trim(string(out), "\x00"), "\x00"); found { // behind the tree
+			return strings.Split(names, "\x00"), nil
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("merging %s and %s: %w", ours, theirs, err)
+	}
+	return nil, nil
+}
+
 // Diff returns the patch from one revision to another, optionally of some
 // paths only.
 func (o *objects) Diff(ctx context.Context, from, to string, paths ...string) (string, error) {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -148,7 +149,8 @@ func (p *process) server(v *service, metrics *handlers.Metrics) *handlers.Server
 			GitHub: s.GitHub.WebhookSecrets, TestingFarm: list(s.TestingFarm.WebhookToken), Bus: s.Bus.Tokens,
 		},
 		Checks: map[string]func(context.Context) error{"queue": v.queueAnswers}, Prefix: s.Prefix, KeepRaw: s.Retention.Deliveries,
-		Logins: handlers.Logins{Operators: s.Login.OperatorGroups, Life: s.Login.Session, Idle: s.Login.Idle, TokenLife: s.Login.TokenLife, TokenMost: s.Login.TokenMost}, Flat: s.GitHub.Host, Rights: v.runner.Rights,
+		Programs: handlers.Programs(filepath.Join(s.DataDir, "programs")),
+		Logins:   handlers.Logins{Operators: s.Login.OperatorGroups, Life: s.Login.Session, Idle: s.Login.Idle, TokenLife: s.Login.TokenLife, TokenMost: s.Login.TokenMost}, Flat: s.GitHub.Host, Rights: v.runner.Rights,
 	}
 	if s.Login.Issuer != "" {
 		server.Logins.Accounts = v.accounts()
@@ -162,6 +164,11 @@ func (p *process) serve(ctx context.Context, v *service, server *handlers.Server
 	var also sync.WaitGroup
 	also.Go(func() { server.Live.Listen(ctx, v.store) })
 	also.Go(func() { server.Live.Run(ctx) })
+	also.Go(func() {
+		if err := server.Programs.Keep(server, time.Now()); err != nil {
+			p.log.WarnContext(ctx, "this program is not kept; source packages that wait when it is upgraded will fail", "error", err)
+		}
+	})
 
 	listener, err := net.Listen("tcp", at)
 	if err != nil {

@@ -83,7 +83,7 @@ func (f *Fake) addRepo(ctx context.Context, r *repo) error {
 	if r.ForkOf != "" {
 		r.Refs = make(map[string]string)
 		for _, prefix := range []string{"refs/heads/", "refs/tags/"} {
-			refs, err := f.bare(r.FullName()).Refs(ctx, prefix)
+			refs, err := f.Bare(r.FullName()).Refs(ctx, prefix)
 			if err != nil {
 				return err
 			}
@@ -136,7 +136,7 @@ func (f *Fake) Tag(ctx context.Context, fullName, tag, rev, message, by string) 
 	if err := git.CheckRef("refs/tags/" + tag); err != nil {
 		return err
 	}
-	found, err := f.bare(fullName).Find(ctx, rev)
+	found, err := f.Bare(fullName).Find(ctx, rev)
 	if err != nil {
 		return err
 	}
@@ -177,7 +177,7 @@ func (f *Fake) DeleteBranch(ctx context.Context, fullName, branch, by string) er
 
 // CommentCommit writes below a commit.
 func (f *Fake) CommentCommit(ctx context.Context, fullName, sha, author, body string) (CommitComment, error) {
-	sha, err := f.bare(fullName).RevParse(ctx, sha)
+	sha, err := f.Bare(fullName).RevParse(ctx, sha)
 	if err != nil {
 		return CommitComment{}, err
 	}

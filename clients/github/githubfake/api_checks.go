@@ -182,7 +182,7 @@ func (f *Fake) reportCheckRun(r *repo, c *CheckRun, fresh bool) {
 // knownCommit refuses what is no commit of the repository.
 func (f *Fake) knownCommit(q *request, sha string) error {
 	if git.IsSHA(sha) {
-		if found, err := f.bare(q.repo.FullName()).RevParse(q.Context(), sha); err == nil && found == sha {
+		if found, err := f.Bare(q.repo.FullName()).RevParse(q.Context(), sha); err == nil && found == sha {
 			return nil
 		}
 	}
@@ -213,7 +213,7 @@ func (f *Fake) rerequestSuite(q *request) (answer, error) {
 // resolve finds the commit of a ref in a path: a hash, heads/x, tags/x, or a
 // plain name.
 func (f *Fake) resolve(ctx context.Context, r *repo, ref string) (string, error) {
-	bare := f.bare(r.FullName())
+	bare := f.Bare(r.FullName())
 	if strings.HasPrefix(ref, "heads/") || strings.HasPrefix(ref, "tags/") {
 		if sha, err := bare.RevParse(ctx, "refs/"+ref); err == nil {
 			return sha, nil
@@ -260,7 +260,7 @@ func (f *Fake) ofCommit(q *request) (answer, error) {
 	case "/statuses", "/status":
 		return f.listStatuses(q, sha, what == "/status")
 	}
-	commits, err := f.bare(q.repo.FullName()).Commits(q.Context(), git.Range{To: sha}, 1)
+	commits, err := f.Bare(q.repo.FullName()).Commits(q.Context(), git.Range{To: sha}, 1)
 	if err != nil {
 		return answer{}, err
 	}

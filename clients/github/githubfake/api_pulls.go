@@ -153,7 +153,7 @@ func (f *Fake) patchPull(q *request, p *Pull) (answer, error) {
 }
 
 func (f *Fake) listFiles(q *request, p *Pull) (answer, error) {
-	bare := f.bare(q.repo.FullName())
+	bare := f.Bare(q.repo.FullName())
 	base, err := bare.MergeBase(q.Context(), p.BaseSHA, p.HeadSHA)
 	if err != nil {
 		return answer{}, err
@@ -169,7 +169,7 @@ func (f *Fake) listFiles(q *request, p *Pull) (answer, error) {
 }
 
 func (f *Fake) listCommits(q *request, p *Pull) (answer, error) {
-	commits, err := f.bare(q.repo.FullName()).Commits(q.Context(), git.Range{From: p.BaseSHA, To: p.HeadSHA}, 250)
+	commits, err := f.Bare(q.repo.FullName()).Commits(q.Context(), git.Range{From: p.BaseSHA, To: p.HeadSHA}, 250)
 	if err != nil {
 		return answer{}, err
 	}

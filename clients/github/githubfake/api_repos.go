@@ -69,7 +69,7 @@ func (f *Fake) content(q *request) (answer, error) {
 	if err != nil {
 		return answer{}, &refusal{Status: http.StatusNotFound, Message: "No commit found for the ref " + ref, DocURL: "https://docs.github.com/rest"}
 	}
-	bare := f.bare(q.repo.FullName())
+	bare := f.Bare(q.repo.FullName())
 	dir := ""
 	if name != "" {
 		dir = path.Dir(name)
@@ -107,7 +107,7 @@ func (f *Fake) fileContent(q *request, sha, ref string, e git.Entry) (answer, er
 		body["encoding"], body["content"] = "none", ""
 		return ok(body)
 	}
-	data, err := f.bare(q.repo.FullName()).ShowFile(q.Context(), sha, e.Path, maxContent)
+	data, err := f.Bare(q.repo.FullName()).ShowFile(q.Context(), sha, e.Path, maxContent)
 	if err != nil {
 		return answer{}, err
 	}
@@ -148,7 +148,7 @@ func (f *Fake) tree(q *request) (answer, error) {
 	if err != nil {
 		return answer{}, notFound()
 	}
-	entries, err := f.bare(q.repo.FullName()).LsTree(q.Context(), sha, "", q.URL.Query().Get("recursive") != "")
+	entries, err := f.Bare(q.repo.FullName()).LsTree(q.Context(), sha, "", q.URL.Query().Get("recursive") != "")
 	if err != nil {
 		return answer{}, err
 	}
@@ -255,7 +255,7 @@ func (f *Fake) listRefs(q *request, prefix string) (answer, error) {
 	}
 	var failed error
 	list := objects(page(q, names), func(name string) object {
-		sha, err := f.bare(q.repo.FullName()).RevParse(q.Context(), prefix+name)
+		sha, err := f.Bare(q.repo.FullName()).RevParse(q.Context(), prefix+name)
 		failed = errors.Join(failed, err)
 		return object{"name": name, "commit": object{"sha": sha}, "protected": false}
 	})

@@ -17,7 +17,9 @@ func (f *Fake) gitDir(fullName string) string {
 	return filepath.Join(f.config.Dir, "git", key(fullName)+".git")
 }
 
-func (f *Fake) bare(fullName string) *git.Bare { return f.git.Bare(f.gitDir(fullName)) }
+// Bare reads the repository of that full name, owner/name, whoever pushes to it
+// meanwhile.
+func (f *Fake) Bare(fullName string) *git.Bare { return f.git.Bare(f.gitDir(fullName)) }
 
 // run carries out a git command that writes to a repository of ours.
 func (f *Fake) run(ctx context.Context, fullName string, stdin io.Reader, args ...string) (string, error) {
@@ -77,7 +79,7 @@ func (f *Fake) Commit(ctx context.Context, fullName string, c Change) (sha strin
 	defer f.pushing.Unlock()
 	start := ""
 	for _, branch := range []string{c.Branch, c.From} {
-		if start, err = f.bare(fullName).RevParse(ctx, "refs/heads/"+branch); err == nil {
+		if start, err = f.Bare(fullName).RevParse(ctx, "refs/heads/"+branch); err == nil {
 			break
 		}
 		if !errors.Is(err, git.ErrNotFound) {
@@ -89,7 +91,7 @@ func (f *Fake) Commit(ctx context.Context, fullName string, c Change) (sha strin
 	}); err != nil {
 		return "", err
 	}
-	if sha, err = f.bare(fullName).RevParse(ctx, "refs/heads/"+c.Branch); err != nil {
+	if sha, err = f.Bare(fullName).RevParse(ctx, "refs/heads/"+c.Branch); err != nil {
 		return "", err
 	}
 	return sha, f.noticed(ctx, fullName, c.Author)

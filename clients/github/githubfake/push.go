@@ -24,7 +24,7 @@ type update struct{ ref, before, after string }
 func (f *Fake) noticed(ctx context.Context, fullName, login string) error {
 	now := make(map[string]string)
 	for _, prefix := range []string{"refs/heads/", "refs/tags/"} {
-		refs, err := f.bare(fullName).Refs(ctx, prefix)
+		refs, err := f.Bare(fullName).Refs(ctx, prefix)
 		if err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func (f *Fake) bringHead(ctx context.Context, base string, p *Pull) error {
 // The caller holds mu.
 func (f *Fake) basePushed(ctx context.Context, r *repo, p *Pull, login, sha string) {
 	p.BaseSHA = sha
-	if merged, err := f.bare(r.FullName()).IsAncestor(ctx, p.HeadSHA, sha); err != nil || !merged {
+	if merged, err := f.Bare(r.FullName()).IsAncestor(ctx, p.HeadSHA, sha); err != nil || !merged {
 		return
 	}
 	p.State, p.Merged, p.MergedBy, p.Closed, p.Updated = "closed", true, login, f.now(), f.now()
@@ -143,7 +143,7 @@ func (f *Fake) describePush(ctx context.Context, fullName string, u update) push
 	if u.after == zeroSHA {
 		return info
 	}
-	bare := f.bare(fullName)
+	bare := f.Bare(fullName)
 	span := git.Range{From: u.before, To: u.after}
 	if u.before == zeroSHA {
 		span.From = ""
