@@ -258,6 +258,10 @@ func TestRequester(t *testing.T) {
 	if v := w.May(t.Context(), w.users["gus"], models.CancelRight, p); v.Allowed {
 		t.Errorf("who did not ask: %+v", v)
 	}
+	p.Actor = "gus-gh" // which is ivy's login here, and another's at GitHub
+	if v := w.May(t.Context(), w.users["gus"], models.CancelRight, p); v.Allowed {
+		t.Errorf("a namesake here: %+v", v)
+	}
 	p.Actor, p.RequesterID, p.Via = "ivy", 0, models.ViaComment // of that name at GitHub
 	if v := w.May(t.Context(), w.users["ivy"], models.CancelRight, p); v.Allowed {
 		t.Errorf("a namesake at the forge: %+v", v)
