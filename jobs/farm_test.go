@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"context"
 	"encoding/json"
 	"net/http/httptest"
 	"strings"
@@ -289,6 +290,47 @@ func TestFarmInside(t *testing.T) {
 	pollUntil(t, k, w)
 	if w.Runs[0].State != models.Passed {
 		t.Errorf("the test is %s: %s", w.Runs[0].State, w.Runs[0].Reason)
+	}
+}
+
+// TestFarmInsideFromPages: who asked on our pages goes by another name at the
+// forge, and may do there what that one may; without one, nothing.
+func TestFarmInsideFromPages(t *testing.T) {
+	t.Parallel()
+	names := map[string]string{"ada": "lovelace", "olga": "mallory"}
+	for _, tt := range []struct {
+		actor  string
+		linked bool
+		state  models.State // empty: submitted
+		says   string
+	}{
+		{"ada", true, "", ""},
+		{"olga", true, models.Skipped, "olga can't run tests (and builds) internally: it takes the right"},
+		{"nils", true, models.Skipped, "no account at"},
+		{"ada", false, models.Skipped, "no account at"},
+	} {
+		f, k, forge := newFarm(t)
+		forge.mergers = map[string]bool{"lovelace": true, "ada": true}
+		if tt.linked {
+			k.Login = func(_ context.Context, p *models.Pipeline) (string, error) { return names[p.Actor], nil }
+		} else {
+			forge.mergers["lovelace"] = false
+		}
+		w := tested(t, event(), ", use_internal_tf: true", "fedora-43-ppc64le", "fedora-43-ppc64le")
+		w.Pipeline.Actor, w.Pipeline.RequesterID = tt.actor, 7
+		o, err := k.Submit(t.Context(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if tt.state == "" {
+			if len(f.Runs()) != 1 {
+				t.Errorf("%s: %+v", tt.actor, o)
+			}
+			continue
+		}
+		if u := o.Runs[0]; u.State != tt.state || !strings.Contains(u.Reason, tt.says) || len(f.Runs()) != 0 {
+			t.Errorf("%s, linked %v: %s, %s", tt.actor, tt.linked, u.State, u.Reason)
+		}
 	}
 }
 
