@@ -266,7 +266,7 @@ func TestAccess(t *testing.T) {
 	}
 	updates := &bodhi.Client{BaseURL: b.Access().BodhiURL, Account: &bodhi.Account{
 		Issuer:    b.Access().BodhiURL + "/openidc",
-		Negotiate: func(context.Context, string) (string, error) { return bodhifake.Ticket("packit"), nil },
+		Negotiate: bodhifake.Negotiate("packit"),
 	}}
 	releases, err := updates.Releases(t.Context())
 	if err != nil || len(releases) == 0 {

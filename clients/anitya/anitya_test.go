@@ -51,6 +51,11 @@ func TestProject(t *testing.T) {
 	if got, err = client.Project(t.Context(), anitya.Fedora, "nodejs-mill"); err != nil || got.Ecosystem != "npm" || got.Version != "" || got.NewestStable() != "" {
 		t.Errorf("%+v, %v", got, err)
 	}
+	// Others' searches are less exact than what is looked for.
+	fake.Misbehave(anityafake.Fault{Path: "/api/v2/projects/", Body: `{"items": [{"id": 1, "name": "mill", "ecosystem": "crates.io"}, {"id": 2, "name": "Mill", "ecosystem": "npm"}], "total_items": 2}`})
+	if got, err = client.Project(t.Context(), anitya.Fedora, "nodejs-mill"); err == nil {
+		t.Errorf("another project: %+v", got)
+	}
 	for distribution, pkg := range map[string]string{anitya.CentOS: "mill", anitya.Fedora: "nobody"} {
 		if got, err := client.Project(t.Context(), distribution, pkg); got != nil || err != nil {
 			t.Errorf("%s in %s: %+v, %v; want nothing", pkg, distribution, got, err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"html"
@@ -32,9 +33,9 @@ type Account struct {
 	Issuer   string // of the identity provider; empty means DefaultIssuer
 	ClientID string // empty means DefaultClientID
 
-	// Negotiate returns a SPNEGO token, in base64, for the service HTTP at a
-	// host.
-	Negotiate func(ctx context.Context, host string) (string, error)
+	// Negotiate makes the token of a login by Kerberos (SPNEGO) for the service
+	// HTTP at a host.
+	Negotiate func(ctx context.Context, host string) ([]byte, error)
 }
 
 func (a *Account) issuer() string {
@@ -270,7 +271,7 @@ func (c *Client) hop(ctx context.Context, client *http.Client, at *url.URL) (*ht
 		return nil, fmt.Errorf("making a Kerberos token for %s: %w", at.Hostname(), err)
 	}
 	again := req.Clone(ctx)
-	again.Header.Set("Authorization", "Negotiate "+token)
+	again.Header.Set("Authorization", "Negotiate "+base64.StdEncoding.EncodeToString(token))
 	return ask(again)
 }
 

@@ -53,6 +53,12 @@ func TestReleaseBug(t *testing.T) {
 	if b, err = client.ReleaseBug(t.Context(), "mill", "1.0"); b != nil || err != nil {
 		t.Errorf("of the version before: %+v, %v", b, err)
 	}
+	// Others' searches are less exact than what is looked for.
+	fake.Misbehave(bugzillafake.Fault{Body: `{"bugs": [null, {"id": 1, "summary": "mill-1.1 is available", "component": ["mill"], "is_open": false},
+		{"id": 2, "summary": "mill-1.1 is available", "component": ["windmill"], "is_open": true}]}`})
+	if b, err = client.ReleaseBug(t.Context(), "mill", "1.1"); b != nil || err != nil {
+		t.Errorf("closed, or another's: %+v, %v", b, err)
+	}
 	all, err := client.ReleaseBugs(t.Context(), "mill")
 	if err != nil || len(all) != 1 || all[0].ID != id {
 		t.Errorf("%+v, %v", all, err)
