@@ -19,17 +19,20 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"millrace/clients/bodhi/bodhifake"
+	"millrace/clients/bugzilla/bugzillafake"
 	"millrace/clients/copr/coprfake"
 	"millrace/clients/fas/fasfake"
 	"millrace/clients/fasjson/fasjsonfake"
 	"millrace/clients/git"
 	"millrace/clients/git/fakeforge"
 	"millrace/clients/github/githubfake"
+	"millrace/clients/lookaside/lookasidefake"
 	"millrace/clients/pagure/pagurefake"
 	"millrace/clients/testingfarm/testingfarmfake"
 	"millrace/jobs/sandbox"
@@ -59,6 +62,9 @@ type Box struct {
 	People   *fasjsonfake.Fake
 	Packages *fakeforge.Forge
 	Pagure   *pagurefake.Fake
+	// Lookaside keeps the archives of packages, Bugzilla bugs about new versions.
+	Lookaside *lookasidefake.Server
+	Bugzilla  *bugzillafake.Server
 
 	options Options
 	access  Access
@@ -67,7 +73,7 @@ type Box struct {
 	why     string // it does not, if it should be known
 	bus     *bus
 	pages   http.Handler // all but the fakes
-	server  *http.Server
+	servers []*http.Server
 	lock    *os.File
 
 	ctx     context.Context
@@ -111,23 +117,29 @@ func (b *Box) start(ctx context.Context) error {
 	if err := b.open(); err != nil {
 		return err
 	}
-	listener, err := b.listen()
+	listeners, err := b.listen()
 	if err != nil {
 		return err
 	}
-	b.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug)}
 	if err := b.startServices(ctx); err != nil {
-		listener.Close()
+		for _, l := range listeners {
+			l.Close()
+		}
 		return err
 	}
 	b.pages = b.routes()
-	b.server.Handler = http.HandlerFunc(b.serve)
-	b.working.Go(func() {
-		// It ends with http.ErrServerClosed, or as a listener that breaks.
-		if err := b.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			b.log.Error("the box is no longer served", "error", err)
+	for i, handler := range []http.HandlerFunc{b.serve, b.serveFedora} {
+		server := &http.Server{
+			Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug),
 		}
-	})
+		b.servers = append(b.servers, server)
+		b.working.Go(func() {
+			// It ends with http.ErrServerClosed, or as a listener that breaks.
+			if err := server.Serve(listeners[i]); !errors.Is(err, http.ErrServerClosed) {
+				b.log.Error("the box is no longer served", "error", err)
+			}
+		})
+	}
 	b.working.Go(b.lookAfter)
 	return nil
 }
@@ -189,7 +201,10 @@ func (b *Box) startServices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.startPeople(ctx)
+	if err := b.startFedora(ctx); err != nil {
+		return err
+	}
+	return b.startPeople()
 }
 
 // builder chooses how Copr builds, and how much at once.
@@ -224,10 +239,10 @@ func (b *Box) builder(ctx context.Context) (coprfake.Builder, int, error) {
 func (b *Box) Close() error {
 	b.cancel()
 	var errs []error
-	if b.server != nil {
+	for _, server := range b.servers {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		if err := b.server.Shutdown(ctx); err != nil {
-			errs = append(errs, b.server.Close())
+		if err := server.Shutdown(ctx); err != nil {
+			errs = append(errs, server.Close())
 		}
 		cancel()
 	}
@@ -245,6 +260,7 @@ func (b *Box) Close() error {
 	if b.Farm != nil {
 		b.Farm.Close()
 	}
+	errs = append(errs, b.closeFedora())
 	if b.bus != nil {
 		b.bus.close()
 	}
@@ -319,8 +335,8 @@ func (b *Box) serve(w http.ResponseWriter, r *http.Request) {
 		b.Accounts.ServeHTTP(w, r)
 	case slices.ContainsFunc(bodhiPaths, func(dir string) bool { return within(p, "/bodhi/"+dir) }):
 		http.StripPrefix("/bodhi", b.Bodhi).ServeHTTP(w, r)
-	case within(p, "/dist-git/api/0"):
-		http.StripPrefix("/dist-git", b.Pagure).ServeHTTP(w, r)
+	case within(p, "/bugzilla/rest"):
+		http.StripPrefix("/bugzilla", b.Bugzilla).ServeHTTP(w, r)
 	case within(p, "/fasjson/v1"):
 		http.StripPrefix("/fasjson", b.People).ServeHTTP(w, r)
 	default:
@@ -333,41 +349,61 @@ var bodhiPaths = []string{"releases", "updates", "comments", "overrides", "csrf"
 
 func within(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
 
-// listen opens the address that the box had the last time, if it may.
-func (b *Box) listen() (net.Listener, error) {
-	host, port, err := net.SplitHostPort(or(b.options.Addr, or(b.state.Addr, "127.0.0.1:0")))
+// listen opens the addresses that the box had the last time, if it may: its own,
+// and that of dist-git, which is another forge and so has another.
+func (b *Box) listen() ([]net.Listener, error) {
+	own, err := listenAgain(or(b.options.Addr, or(b.state.Addr, "127.0.0.1:0")), &b.state.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("address %q: %w", b.options.Addr, err)
+		return nil, err
 	}
-	if kept, keptPort, err := net.SplitHostPort(b.state.Addr); port == "0" && err == nil && kept == host {
+	host, _, _ := net.SplitHostPort(b.state.Addr) // listenAgain made it
+	packages, err := listenAgain(net.JoinHostPort(host, "0"), &b.state.PackagesAddr)
+	if err != nil {
+		own.Close()
+		return nil, err
+	}
+	if err := b.save(); err != nil {
+		own.Close()
+		packages.Close()
+		return nil, err
+	}
+	b.setURL(addressOf(b.state.Addr), addressOf(b.state.PackagesAddr))
+	return []net.Listener{own, packages}, nil
+}
+
+// listenAgain opens an address, in place of any port at that host the one that was
+// kept, and keeps it.
+func listenAgain(at string, kept *string) (net.Listener, error) {
+	host, port, err := net.SplitHostPort(at)
+	if err != nil {
+		return nil, fmt.Errorf("address %q: %w", at, err)
+	}
+	if keptHost, keptPort, err := net.SplitHostPort(*kept); port == "0" && err == nil && keptHost == host {
 		port = keptPort
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
 		return nil, err
 	}
-	_, port, err = net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		listener.Close()
-		return nil, err
-	}
-	b.state.Addr = net.JoinHostPort(host, port)
-	if err := b.save(); err != nil {
-		listener.Close()
-		return nil, err
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	b.setURL("http://" + net.JoinHostPort(host, port))
+	*kept = net.JoinHostPort(host, strconv.Itoa(listener.Addr().(*net.TCPAddr).Port))
 	return listener, nil
 }
 
-func (b *Box) setURL(url string) {
+// addressOf is where browsers on this machine reach what listens at an address.
+func addressOf(at string) string {
+	host, port, _ := net.SplitHostPort(at) // listenAgain made it
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+func (b *Box) setURL(url, packages string) {
 	a := &b.access
 	a.URL, a.GitHubAPI = url, url+"/api/v3/"
 	a.Issuer = url + "/accounts/openidc/"
 	a.Notifications = url + "/" + notificationsOwner + "/" + notificationsName
 	a.CoprURL, a.TestingFarmURL, a.BodhiURL = url+"/copr", url+"/testing-farm/v0.1", url+"/bodhi"
-	a.DistGitURL, a.FASJSONURL = url+"/dist-git", url+"/fasjson"
+	a.DistGitURL, a.LookasideURL, a.FASJSONURL = packages, packages+"/repo/pkgs", url+"/fasjson"
+	a.BugzillaURL = url + "/bugzilla"
 }

@@ -94,9 +94,15 @@ type Access struct {
 	ClientID, ClientSecret string // of the service there
 	OperatorGroup          string // whose members operate the service
 
-	DistGitURL   string // of Pagure
-	FASJSONURL   string // without the version
-	FASJSONToken string // in place of one of Kerberos
+	// Dist-git is another forge, and at another address. Its token is also what git
+	// pushes with.
+	DistGitURL                  string
+	PackagesUser, PackagesToken string
+	LookasideURL                string
+	BugzillaURL                 string
+	KerberosToken               string // in place of a ticket of PackagesUser
+	FASJSONURL                  string // without the version
+	FASJSONToken                string // in place of one of Kerberos
 
 	Notifications string // repository where people prove who they are
 

@@ -9,7 +9,6 @@ import (
 
 	"millrace/clients/fasjson/fasjsonfake"
 	"millrace/clients/git/fakeforge"
-	"millrace/clients/pagure/pagurefake"
 
 	"github.com/a-h/templ"
 )
@@ -38,20 +37,8 @@ var roles = []string{"admin", "maintain", "write", "triage", "read"}
 // levels are what one can be in dist-git, from the most.
 var levels = []string{"admin", "commit", "collaborator on epel*"}
 
-// startPeople makes what the service knows people by: FASJSON and dist-git.
-func (b *Box) startPeople(ctx context.Context) error {
-	var err error
-	if b.Packages, err = fakeforge.New(fakeforge.Config{Dir: b.path("dist-git"), Log: b.log}); err != nil {
-		return err
-	}
-	err = b.Packages.CreateRepo(ctx, rightsPackage, "jonas-lind")
-	if err == nil { // a new box
-		err = b.Packages.SetAccess(rightsPackage, fakeforge.Access{Owner: "jonas-lind", Committers: []string{"pavel"}})
-	}
-	if err != nil && !errors.Is(err, fakeforge.ErrExists) {
-		return err
-	}
-	b.Pagure = pagurefake.New(b.Packages, pagurefake.Config{URL: b.access.DistGitURL, Log: b.log})
+// startPeople makes FASJSON, by which the service knows people.
+func (b *Box) startPeople() error {
 	b.People = fasjsonfake.New(fasjsonfake.Config{URL: b.access.FASJSONURL, Tokens: map[string]string{b.access.FASJSONToken: botLogin}})
 	b.People.Put(fasjsonfake.Person{Login: botLogin})
 	for _, p := range people {

@@ -16,7 +16,10 @@ import (
 
 // state is what box.json keeps.
 type state struct {
-	Addr    string // host and port
+	Addr string // host and port
+	// PackagesAddr is that of dist-git.
+	PackagesAddr string
+
 	Secrets secrets
 	Count   map[string]int // of things that the box did, by kind
 	Ambient int            // pull requests that it opened by itself
@@ -27,7 +30,7 @@ type state struct {
 }
 
 type secrets struct {
-	Webhook, Copr, Farm, FarmWebhook, Bus, Accounts, People string
+	Webhook, Copr, Farm, FarmWebhook, Bus, Accounts, People, Packages string
 }
 
 // open takes possession of the directory and reads what is in it, or makes it.
@@ -68,11 +71,15 @@ func (b *Box) open() error {
 	if s.People == "" {
 		s.People = rand.Text()
 	}
+	if s.Packages == "" {
+		s.Packages = rand.Text()
+	}
 	b.access = Access{
 		AppID: appID, AppSlug: appSlug, AppKey: key, WebhookSecret: s.Webhook,
 		CoprLogin: coprOwner + "-login", CoprToken: s.Copr, CoprOwner: coprOwner,
 		TestingFarmToken: s.Farm, TestingFarmWebhookToken: s.FarmWebhook, BusToken: s.Bus,
 		ClientID: clientID, ClientSecret: s.Accounts, OperatorGroup: operatorGroup, FASJSONToken: s.People,
+		PackagesUser: packager, PackagesToken: s.Packages, KerberosToken: ticket(packager),
 		User: visitor, UserToken: "box",
 	}
 	return b.save()

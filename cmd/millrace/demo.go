@@ -213,7 +213,9 @@ func (d *demo) settings(base string, a box.Access) *settings {
 	s.Bodhi.URL = a.BodhiURL
 	s.Approval.Repository = a.Notifications
 	s.Bus.Tokens = []string{a.BusToken}
-	s.DistGit.URL, s.FASJSON.URL, s.FASJSON.Token = a.DistGitURL, a.FASJSONURL, a.FASJSONToken
+	s.DistGit.URL, s.DistGit.User, s.DistGit.Token = a.DistGitURL, a.PackagesUser, a.PackagesToken
+	s.Lookaside.URL, s.Bugzilla.URL, s.Kerberos.Token = a.LookasideURL, a.BugzillaURL, a.KerberosToken
+	s.FASJSON.URL, s.FASJSON.Token = a.FASJSONURL, a.FASJSONToken
 	s.Login.Issuer, s.Login.ClientID, s.Login.ClientSecret = a.Issuer, a.ClientID, a.ClientSecret
 	s.Login.OperatorGroups = []string{a.OperatorGroup}
 	w := &s.Workers
@@ -234,14 +236,15 @@ func hostOf(address string) string {
 // welcome lets the box's namespaces in, as an operator would with millrace allow,
 // and gives a new database a past.
 func (d *demo) welcome(ctx context.Context, v *service, b *box.Box) error {
+	allowed := []*models.Allowance{{Forge: v.runner.Packages.Host, Namespace: "rpms"}}
+	for _, n := range b.Namespaces() {
+		if n.Allowed {
+			allowed = append(allowed, &models.Allowance{Forge: v.settings.GitHub.Host, Namespace: n.Name})
+		}
+	}
 	err := v.store.InTx(ctx, func(tx *store.Tx) error {
-		for _, n := range b.Namespaces() {
-			if !n.Allowed {
-				continue
-			}
-			a := &models.Allowance{
-				Forge: v.settings.GitHub.Host, Namespace: n.Name, State: models.AllowedState, Actor: "demo", Reason: "It is in the box.",
-			}
+		for _, a := range allowed {
+			a.State, a.Actor, a.Reason = models.AllowedState, "demo", "It is in the box."
 			if err := tx.SetAllowance(ctx, a); err != nil {
 				return err
 			}

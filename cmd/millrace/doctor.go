@@ -78,6 +78,8 @@ func (v *service) checkups() []checkup {
 		{"bus", v.checkBus},
 		{"login", v.checkLogin},
 		{"distgit", v.checkDistGit},
+		{"lookaside", v.checkLookaside},
+		{"bugzilla", v.checkBugzilla},
 		{"fasjson", v.checkFASJSON},
 	}
 }

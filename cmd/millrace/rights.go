@@ -25,9 +25,7 @@ func (v *service) rights(forge access.GitHub) *access.Rights {
 	}
 	if s.DistGit.URL != "" {
 		r.DistGit = v.pagure()
-		if host := hostOf(s.DistGit.URL); host != s.GitHub.Host { // in the box all have one host
-			r.DistGitHost = host
-		}
+		r.DistGitHost = hostOf(s.DistGit.URL)
 	}
 	return r
 }
@@ -46,36 +44,26 @@ func (v *service) findPeople() *fasjson.Client {
 		return nil
 	case s.FASJSON.Token != "":
 		client.Negotiate = func(context.Context, string) ([]byte, error) { return []byte(s.FASJSON.Token), nil }
-	case v.kerberos != nil:
-		client.Negotiate = v.kerberos.Negotiate
+	case v.negotiate != nil:
+		client.Negotiate = v.negotiate
 	default:
 		return nil
 	}
 	return client
 }
 
-// kerberosAccount is who we are for services that want Kerberos; nil: nobody.
-func (v *service) kerberosAccount() *kerberos.Account {
+// negotiator makes the tokens for services that want Kerberos; nil: there are
+// none.
+func (v *service) negotiator() func(ctx context.Context, host string) ([]byte, error) {
 	k := v.settings.Kerberos
-	if k.Principal == "" {
+	switch {
+	case k.Token != "":
+		return func(context.Context, string) ([]byte, error) { return []byte(k.Token), nil }
+	case k.Principal == "":
 		return nil
 	}
-	return &kerberos.Account{Principal: k.Principal, Keytab: k.Keytab, Proxy: k.Proxy, HTTP: v.client("kerberos", sourceTime)}
-}
-
-func (v *service) checkDistGit(ctx context.Context) (string, error) {
-	if v.settings.DistGit.URL == "" {
-		return "not configured; nobody has rights from there", nil
-	}
-	// A package that is there as long as there is Fedora.
-	access, err := v.pagure().Access(ctx, "rpms/bash")
-	if pagure.IsNotFound(err) {
-		return "it answers, and does not have the package bash", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("who may commit to packages cannot be asked: %w", err)
-	}
-	return "it answers; bash belongs to " + access.Owner, nil
+	account := &kerberos.Account{Principal: k.Principal, Keytab: k.Keytab, Proxy: k.Proxy, HTTP: v.client("kerberos", sourceTime)}
+	return account.Negotiate
 }
 
 func (v *service) checkFASJSON(ctx context.Context) (string, error) {

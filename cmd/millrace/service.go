@@ -15,15 +15,16 @@ import (
 	"millrace/clients/bodhi"
 	"millrace/clients/copr"
 	"millrace/clients/fasjson"
+	"millrace/clients/fedbus"
 	"millrace/clients/fedmsg"
 	"millrace/clients/git"
 	"millrace/clients/github"
 	"millrace/clients/httpx"
-	"millrace/clients/kerberos"
 	"millrace/clients/testingfarm"
 	"millrace/handlers"
 	"millrace/jobs"
 	"millrace/jobs/access"
+	"millrace/jobs/intake"
 	"millrace/jobs/sandbox"
 	"millrace/jobs/sources"
 	"millrace/models"
@@ -36,11 +37,12 @@ type service struct {
 	log      *slog.Logger
 	store    *store.Store
 	runner   *jobs.Runner
-	bus      *fedmsg.Consumer  // nil if there is none to listen to
-	tool     string            // SHA-256 of this program
-	kerberos *kerberos.Account // nil: we log in nowhere with it
-	people   *fasjson.Client   // nil: nobody knows what accounts people have
-	observe  func(service, operation string, status int, err error, took time.Duration)
+	bus      *fedmsg.Consumer // nil if there is none to listen to
+	tool     string           // SHA-256 of this program
+	// negotiate makes Kerberos' tokens for a host; nil: we log in nowhere with it.
+	negotiate func(ctx context.Context, host string) ([]byte, error)
+	people    *fasjson.Client // nil: nobody knows what accounts people have
+	observe   func(service, operation string, status int, err error, took time.Duration)
 }
 
 // openService opens the database, brings the embedded one up to date, and makes
@@ -100,7 +102,7 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 		host = "unknown"
 	}
 	forge := v.github()
-	v.kerberos = v.kerberosAccount()
+	v.negotiate = v.negotiator()
 	v.people = v.findPeople()
 	v.runner = &jobs.Runner{
 		Engine: &jobs.Engine{
@@ -112,6 +114,7 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 				Collect: jobs.DefaultTiming.Collect,
 			},
 		},
+		Parser:     intake.Parser{Bus: fedbus.Parser{DistGit: s.DistGit.URL}},
 		Forges:     map[string]jobs.Forge{s.GitHub.Host: jobs.GitHub{Client: forge}},
 		Bodhi:      &bodhi.Client{BaseURL: s.Bodhi.URL, HTTP: v.client("bodhi", time.Minute)},
 		Deployment: s.Deployment, Prefix: s.Prefix, AllowAll: s.AllowAll,
@@ -123,6 +126,9 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 	}
 	if v.people != nil {
 		v.runner.Accounts = jobs.FASJSON{Client: v.people}
+	}
+	if v.runner.Packages = v.packages(); v.runner.Packages != nil {
+		v.runner.Forges[v.runner.Packages.Host] = jobs.PackagesForge{Packages: v.runner.Packages}
 	}
 	v.runner.Kinds = v.kinds(data)
 	if v.runner.Queue, err = jobs.NewQueue(v.store, v.runner.RiverConfig(capacity)); err != nil {
@@ -155,13 +161,11 @@ func (v *service) kinds(data string) map[models.StepKind]jobs.Kind {
 		return p.Chroots, err
 	}
 	identity := git.Identity{Name: v.settings.Git.Name, Email: v.settings.Git.Email}
-	here := &jobs.SRPMHere{
-		Builder: &sources.Builder{
-			Git: &git.Git{}, Cache: &git.Cache{Git: &git.Git{}, Dir: filepath.Join(data, "mirrors")},
-			Sandbox: &sandbox.Sandbox{AllowUnsandboxed: s.AllowUnsandboxed}, Identity: identity,
-		},
-		Forge: v.runner.Forge, DataDir: data,
+	builder := &sources.Builder{
+		Git: &git.Git{}, Cache: &git.Cache{Git: &git.Git{}, Dir: filepath.Join(data, "mirrors")},
+		Sandbox: &sandbox.Sandbox{AllowUnsandboxed: s.AllowUnsandboxed}, Identity: identity,
 	}
+	here := &jobs.SRPMHere{Builder: builder, Forge: v.runner.Forge, DataDir: data}
 	script := &jobs.CoprScript{
 		Forge: v.runner.Forge, Tool: fmt.Sprintf("%s/srpm-tool/%s/millrace", s.Base, v.tool), SHA256: v.tool, Identity: identity,
 	}
@@ -183,6 +187,10 @@ func (v *service) kinds(data string) map[models.StepKind]jobs.Kind {
 	}
 	if s.Copr.SRPM == "local" {
 		kinds[models.SRPMStep] = here
+	}
+	if v.runner.Packages != nil {
+		propose := v.propose(builder, data)
+		kinds[models.ProposeStep], kinds[models.PullFromUpstreamStep] = propose, propose
 	}
 	return kinds
 }

@@ -13,9 +13,11 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"millrace/clients/bugzilla"
 	"millrace/clients/copr"
 	"millrace/clients/fasjson"
 	"millrace/clients/kerberos"
+	"millrace/clients/lookaside"
 	"millrace/clients/pagure"
 	"millrace/jobs/sources"
 	"millrace/models"
@@ -55,11 +57,15 @@ type settings struct {
 	}
 	Bodhi    struct{ URL string }
 	Approval struct{ Repository string }
-	DistGit  struct{ URL string }
-	FASJSON  struct {
+	DistGit  struct {
+		URL, User, Token, Password string
+	}
+	Lookaside struct{ URL, UploadURL string }
+	Bugzilla  struct{ URL, Key string }
+	FASJSON   struct {
 		URL, Token string
 	}
-	Kerberos struct{ Principal, Keytab, Proxy string }
+	Kerberos struct{ Principal, Keytab, Proxy, Token string }
 	Login    struct {
 		Issuer, ClientID, ClientSecret string
 		OperatorGroups                 []string
@@ -138,6 +144,9 @@ func (s *settings) all() []setting {
 		{key: "bodhi.url", doc: "address of Bodhi, for the list of releases", value: &s.Bodhi.URL},
 
 		{key: "distgit.url", doc: "address of dist-git (Pagure), which knows who may commit to packages; empty: nobody has rights from there", value: &s.DistGit.URL},
+		{key: "distgit.user", doc: "our account in dist-git", value: &s.DistGit.User},
+		{key: "distgit.token", doc: "token of its API; empty: releases are proposed nowhere", value: &s.DistGit.Token, secret: true},
+		{key: "distgit.password", doc: "what git shows to push to our forks over HTTPS; empty: the token", value: &s.DistGit.Password, secret: true},
 
 		{key: "fasjson.url", doc: "address of FASJSON, which knows what accounts people have at forges", value: &s.FASJSON.URL},
 		{key: "fasjson.token", doc: "token to show there in place of one of Kerberos, which test instances take", value: &s.FASJSON.Token, secret: true},
@@ -145,6 +154,13 @@ func (s *settings) all() []setting {
 		{key: "kerberos.principal", doc: "who we are for Kerberos, with the realm; empty: we log in nowhere with it", value: &s.Kerberos.Principal},
 		{key: "kerberos.keytab", doc: "file with the keys of the principal", value: &s.Kerberos.Keytab},
 		{key: "kerberos.proxy", doc: "address of the proxy through which the realm's key server is reached", value: &s.Kerberos.Proxy},
+		{key: "kerberos.token", doc: "token to show in place of one of Kerberos, which test instances take", value: &s.Kerberos.Token, secret: true},
+
+		{key: "lookaside.url", doc: "address of the cache with archives of packages; empty: archives stay where they are", value: &s.Lookaside.URL},
+		{key: "lookaside.upload_url", doc: "address that takes archives; empty: upload.cgi below the other", value: &s.Lookaside.UploadURL},
+
+		{key: "bugzilla.url", doc: "address of Bugzilla, which has the bugs about new versions; empty: nobody looks for them", value: &s.Bugzilla.URL},
+		{key: "bugzilla.key", doc: "key of its API; public bugs need none", value: &s.Bugzilla.Key, secret: true},
 
 		{key: "login.issuer", doc: "address of the account system (OpenID Connect); empty: nobody can log in", value: &s.Login.Issuer},
 		{key: "login.client_id", doc: "id that the account system gave us", value: &s.Login.ClientID},
@@ -201,11 +217,12 @@ func defaults() *settings {
 	s.Git.Name, s.Git.Email = "Millrace", "millrace@localhost"
 	s.TestingFarm.URL, s.TestingFarm.Ranch = "https://api.dev.testing-farm.io/v0.1", "public"
 	s.Bodhi.URL = "https://bodhi.fedoraproject.org"
-	s.DistGit.URL, s.FASJSON.URL = pagure.DefaultURL, fasjson.DefaultURL
+	s.DistGit.URL, s.DistGit.User, s.FASJSON.URL = pagure.DefaultURL, "packit", fasjson.DefaultURL
+	s.Lookaside.URL, s.Bugzilla.URL = lookaside.DefaultURL, bugzilla.DefaultURL
 	s.Kerberos.Proxy = kerberos.DefaultProxy
 	s.Login.Session, s.Login.Idle = 7*24*time.Hour, 24*time.Hour
 	s.Login.TokenLife, s.Login.TokenMost = 90*24*time.Hour, 365*24*time.Hour
-	s.Bus.Topics = []string{"org.fedoraproject.prod.copr.build.start", "org.fedoraproject.prod.copr.build.end"}
+	s.Bus.Topics = topics()
 	s.Bus.Prefetch = 64
 	w := &s.Workers
 	w.Intake, w.Work, w.Poll, w.Report, w.Logs = 16, 64, 16, 8, 4
@@ -215,6 +232,19 @@ func defaults() *settings {
 	const day = 24 * time.Hour
 	s.Retention.Logs, s.Retention.Deliveries, s.Retention.Events = 90*day, 14*day, 90*day
 	return s
+}
+
+// topics are those of the messages that something is done for.
+func topics() []string {
+	var all []string
+	for _, name := range []string{
+		"copr.build.start", "copr.build.end",
+		"pagure.git.receive", "pagure.pull-request.new", "pagure.pull-request.updated", "pagure.pull-request.rebased", "pagure.pull-request.comment.added",
+		"buildsys.build.state.change", "buildsys.task.state.change", "buildsys.tag", "hotness.update.bug.file",
+	} {
+		all = append(all, "org.fedoraproject.prod."+name)
+	}
+	return all
 }
 
 // readSettings reads the file, if there is one, and the environment over it.
@@ -396,11 +426,14 @@ func (s *settings) check() []error {
 	if s.Database == "" || strings.Contains(s.Database, "://") && !store.IsPostgres(s.Database) {
 		complain("database: %q is neither a postgres:// address nor the path of a file", s.Database)
 	}
-	s.Base = strings.TrimSuffix(s.Base, "/")
+	for _, address := range []*string{&s.Base, &s.DistGit.URL} {
+		*address = strings.TrimSuffix(*address, "/")
+	}
 	web("base_url", s.Base)
 	for key, value := range map[string]string{
 		"copr.url": s.Copr.URL, "testing_farm.url": s.TestingFarm.URL, "bodhi.url": s.Bodhi.URL, "github.api_url": s.GitHub.APIURL, "login.issuer": s.Login.Issuer,
 		"distgit.url": s.DistGit.URL, "fasjson.url": s.FASJSON.URL, "kerberos.proxy": s.Kerberos.Proxy,
+		"lookaside.url": s.Lookaside.URL, "lookaside.upload_url": s.Lookaside.UploadURL, "bugzilla.url": s.Bugzilla.URL,
 	} {
 		if value != "" {
 			web(key, value)
@@ -436,6 +469,12 @@ func (s *settings) check() []error {
 	s.Login.ClientSecret = strings.TrimSpace(s.Login.ClientSecret)
 	if (s.Kerberos.Principal == "") != (s.Kerberos.Keytab == "") {
 		complain("kerberos.keytab: it goes together with kerberos.principal; set both or none")
+	}
+	if s.DistGit.Token != "" && (s.DistGit.URL == "" || s.DistGit.User == "") {
+		complain("distgit.token: it needs distgit.url and distgit.user")
+	}
+	if s.DistGit.URL != "" && hostOf(s.DistGit.URL) == s.GitHub.Host {
+		complain("distgit.url: dist-git and GitHub cannot be on one host, which says where a project is")
 	}
 	problems = append(problems, s.checkLogin()...)
 	if at := s.Approval.Repository; at != "" {

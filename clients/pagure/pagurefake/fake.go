@@ -35,6 +35,7 @@ type Fake struct {
 	pages   *fakeforge.Pages
 	working sync.WaitGroup // on messages that are late
 	closed  chan struct{}
+	closing sync.Once
 
 	mu     sync.Mutex
 	faults Faults
@@ -62,7 +63,7 @@ func New(forge *fakeforge.Forge, config Config) *Fake {
 
 // Close drops messages that are late and have not been sent.
 func (f *Fake) Close() {
-	close(f.closed)
+	f.closing.Do(func() { close(f.closed) })
 	f.working.Wait()
 }
 
