@@ -23,7 +23,7 @@ func TestRepeatedStatesAreNotSent(t *testing.T) {
 		}
 		last := map[string]string{}
 		for _, r := range w.github.Reports("packit/hello") {
-			now := fmt.Sprint(r.Status, r.Conclusion, r.Title)
+			now := fmt.Sprint(r.Status, r.Conclusion, r.Title, r.Summary)
 			if last[r.Name] == now {
 				t.Errorf("%s was said to be %q twice", r.Name, now)
 			}

@@ -256,6 +256,24 @@ func firstOf(a, b string) string {
 	return b
 }
 
+// Names of the rows of a summary that are links.
+const (
+	serviceRow = "At the service"
+	logRow     = "Log"
+)
+
+// MoreLinks reports whether a check's summary leads somewhere that the one
+// before did not: to the build that has begun, to its log.
+func MoreLinks(before, now string) bool {
+	for line := range strings.Lines(now) {
+		link := strings.HasPrefix(line, "| "+serviceRow+" |") || strings.HasPrefix(line, "| "+logRow+" |")
+		if link && !strings.Contains(before, line) {
+			return true
+		}
+	}
+	return false
+}
+
 // checkBody is the summary of a check, in Markdown.
 func (g *Graph) checkBody(step *Step, target *Target) string {
 	var b strings.Builder
@@ -271,10 +289,10 @@ func (g *Graph) checkBody(step *Step, target *Target) string {
 	}
 	row("Target", markdown(target.Name))
 	if run.ExternalURL != "" {
-		row("At the service", markdown(run.ExternalURL))
+		row(serviceRow, markdown(run.ExternalURL))
 	}
 	if run.LogURL != "" {
-		row("Log", markdown(run.LogURL))
+		row(logRow, markdown(run.LogURL))
 	}
 	if t := run.Data.Tests; t != nil {
 		row("Tests", fmt.Sprintf("%d passed, %d failed, %d errors, %d skipped", t.Passed, t.Failed, t.Errors, t.Skipped))

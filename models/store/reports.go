@@ -73,13 +73,14 @@ func older(a, b *models.Report) bool {
 
 // same reports whether a forge that knows a need not be told b: its text matters
 // for a comment, which is nothing else; that of a check comes along when its
-// state or title is news.
+// state or title is news, or is news itself if a link is new in it. A run has few
+// links, so that this is seldom.
 func same(a, b *models.Report) bool {
 	said := strings.HasPrefix(a.Name, models.CommentPrefix) || strings.HasPrefix(a.Name, models.IssuePrefix)
 	if said && a.Body != b.Body {
 		return false
 	}
-	return a.Wanted == b.Wanted && a.Title == b.Title && a.URL == b.URL
+	return a.Wanted == b.Wanted && a.Title == b.Title && a.URL == b.URL && !models.MoreLinks(a.Body, b.Body)
 }
 
 // Report returns a report.

@@ -162,3 +162,41 @@ func TestOlderEventsDoNotWinReports(t *testing.T) {
 		}
 	})
 }
+
+// TestNewLinksOfChecksAreNews: a check is told again when its summary leads
+// somewhere new, not for any other change of it.
+func TestNewLinksOfChecksAreNews(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		g := storetest.Pipeline(t, s, "packit/hello", 1, storetest.PullRequest)
+		g.SHA = "abc"
+		run := g.Steps[1].Targets[0]
+		run.Check = "check"
+		say := func() int {
+			var changed []*models.Report
+			inTx(t, s, func(ctx context.Context, tx *store.Tx) (err error) {
+				changed, err = tx.Want(ctx, g.Reports("https://millrace.example"))
+				return err
+			})
+			return len(changed)
+		}
+		for _, step := range []struct {
+			what string
+			do   func()
+			want int
+		}{
+			{"the first", func() {}, 1},
+			{"nothing", func() {}, 0},
+			{"a note", func() { run.Run.Data.Notes = []string{"By the way."} }, 0},
+			{"its build", func() { run.Run.ExternalURL = "https://copr.example/build/7" }, 1},
+			{"its log", func() { run.Run.LogURL = "https://copr.example/build/7/log" }, 1},
+			{"another note", func() { run.Run.Data.Notes = []string{"By another way."} }, 0},
+			{"no log any more", func() { run.Run.LogURL = "" }, 0},
+		} {
+			step.do()
+			if got := say(); got != step.want {
+				t.Errorf("%s: %d reports changed, want %d", step.what, got, step.want)
+			}
+		}
+	})
+}

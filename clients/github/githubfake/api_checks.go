@@ -175,7 +175,7 @@ func (f *Fake) updateCheckRun(q *request, c *CheckRun) (answer, error) {
 func (f *Fake) reportCheckRun(r *repo, c *CheckRun, fresh bool) {
 	r.Reports = append(r.Reports, Report{
 		Seq: len(r.Reports) + 1, At: f.config.Now().UTC(), Kind: "check_run", Created: fresh, ID: c.ID, Name: c.Name, SHA: c.SHA,
-		ExternalID: c.ExternalID, Status: c.Status, Conclusion: c.Conclusion, Title: c.Title,
+		ExternalID: c.ExternalID, Status: c.Status, Conclusion: c.Conclusion, Title: c.Title, Summary: c.Summary,
 	})
 }
 

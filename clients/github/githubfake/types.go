@@ -147,6 +147,7 @@ type Report struct {
 	Status     string
 	Conclusion string
 	Title      string
+	Summary    string // of a check run
 }
 
 // Delivery is a webhook and how it was received.
