@@ -433,7 +433,7 @@ func TestStopCancelsOutside(t *testing.T) {
 			building.mu.Lock()
 			canceled := building.canceled
 			building.mu.Unlock()
-			if cmp.Equal([]string{"77"}, canceled) {
+			if slices.Contains(canceled, "77") { // twice if its job was doubled
 				break
 			}
 			if time.Now().After(deadline) {
