@@ -331,3 +331,42 @@ type AuditEntry struct {
 	Detail map[string]string  `json:"detail"`
 	Result models.AuditResult `json:"result"`
 }
+
+// Package is a package in dist-git and its releases, the newest first.
+type Package struct {
+	Project
+	Releases []Way `json:"releases"`
+}
+
+// Way is how far a release has come to Fedora, branch by branch.
+type Way struct {
+	Release   string       `json:"release"` // tag, or the version that was announced
+	Version   string       `json:"version"`
+	Package   string       `json:"package"`
+	URL       string       `json:"url"`
+	HTMLURL   string       `json:"html_url"`
+	State     models.State `json:"state"`
+	EventID   int64        `json:"event_id"` // that told of it; 0: none is known
+	CreatedAt *time.Time   `json:"created_at"`
+	Branches  []WayBranch  `json:"branches"`
+}
+
+// WayBranch is the way of a release on one branch of dist-git.
+type WayBranch struct {
+	Branch string         `json:"branch"`
+	Due    models.DueKind `json:"due"`    // what somebody has to do: merge, rerun, feedback, gating; empty: nothing
+	Stages []WayStage     `json:"stages"` // from the release upstream to the mirrors, always all
+}
+
+// WayStage is how a branch stands at a stage.
+type WayStage struct {
+	Stage      string              `json:"stage"` // upstream, pull_request, merged, build, update, testing, stable
+	State      models.CellState    `json:"state"`
+	Name       string              `json:"name"` // of what is there: "PR 47", an NVR, an alias
+	Product    models.ProductState `json:"product"`
+	URL        string              `json:"url"`
+	Note       string              `json:"note"`
+	PipelineID int64               `json:"pipeline_id"` // of the run that makes it; 0: none is known
+	RunID      int64               `json:"run_id"`
+	Since      *time.Time          `json:"since"`
+}

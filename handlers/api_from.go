@@ -211,3 +211,34 @@ func apiAuditEntry(e *models.AuditEntry) AuditEntry {
 	}
 	return out
 }
+
+// stageNames are the stages as programs know them.
+var stageNames = [...]string{
+	models.UpstreamStage: "upstream", models.PullStage: "pull_request", models.MergedStage: "merged", models.BuildStage: "build",
+	models.UpdateStage: "update", models.TestingStage: "testing", models.StableStage: "stable",
+}
+
+func (s *Server) apiWay(w *models.Way) Way {
+	out := Way{
+		Release: w.Release.Name, Version: w.Release.Version, Package: w.Release.Package, URL: w.Release.URL, State: w.State(),
+		EventID: w.Release.EventID, CreatedAt: when(w.Release.CreatedAt), Branches: []WayBranch{},
+	}
+	if w.Release.Project != nil {
+		out.HTMLURL = s.Base + views.ReleaseURL(w.Release.Project, w.Release.Name)
+	}
+	for _, row := range w.Rows {
+		branch := WayBranch{Branch: row.Branch, Due: row.Due.Kind}
+		for i, cell := range row.Cells {
+			stage := WayStage{Stage: stageNames[i], State: cell.State, Note: cell.Note, Since: when(cell.Since)}
+			if p := cell.Product; p != nil {
+				stage.Name, stage.Product, stage.URL = p.Name, p.State, p.URL
+			}
+			if m := cell.Made; m != nil {
+				stage.PipelineID, stage.RunID = m.Pipeline.ID, m.Target.RunID
+			}
+			branch.Stages = append(branch.Stages, stage)
+		}
+		out.Branches = append(out.Branches, branch)
+	}
+	return out
+}

@@ -11,6 +11,7 @@ import (
 // groups order the operations in the document.
 var groups = []*huma.Tag{
 	{Name: "projects", Description: "Repositories, and what happened in them"},
+	{Name: "releases", Description: "Releases on their way to Fedora"},
 	{Name: "pipelines", Description: "What was planned for an event, and how far it has come"},
 	{Name: "steering", Description: "Running things again and canceling them"},
 	{Name: "events", Description: "What arrived, what was decided and why"},
@@ -122,6 +123,13 @@ func (s *Server) operations() []*operation {
 			summary: "Pipelines of a pull request, branch, release, issue, version or commit", params: paged(), errors: append(badSearch, notFound...)},
 		{method: get, path: "/projects/{forge}/{namespace}/{name}/-/latest", name: "findLatestPipeline", group: "projects", status: 302,
 			summary: "Redirect to the newest pipeline of a project", params: []*huma.Param{inQuery("event", "Of a kind", refKindNames...)}, errors: notFound},
+
+		{method: get, path: "/projects/{forge}/{namespace}/{name}/-/ways/{ref}", name: "showWay", group: "releases", status: 200, answer: Way{},
+			summary: "How far a release has come to Fedora, branch by branch", errors: notFound},
+		{method: get, path: "/packages", name: "listPackages", group: "releases", summary: "Packages in dist-git, the most active first", status: 200, answer: projects,
+			params: paged(inQuery("q", "Part of the name, with * as wildcard")), errors: append(badSearch, notFound...)},
+		{method: get, path: "/packages/{name}", name: "showPackage", group: "releases", summary: "A package in dist-git and its releases", status: 200, answer: Package{},
+			params: []*huma.Param{numberInQuery("before", "Releases before that of this number")}, errors: notFound},
 
 		{method: get, path: "/pipelines", name: "listPipelines", group: "pipelines", summary: "Pipelines, newest first", status: 200, answer: summaries,
 			params: paged(searchParam, inQuery("state", "Exactly this"), inQuery("kind", "Exactly this", refKindNames...), projectParam), errors: badSearch},

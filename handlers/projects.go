@@ -175,11 +175,20 @@ func (s *Server) insideProject(w http.ResponseWriter, r *http.Request, place str
 		visitOf(r).route = "/projects/{fp}/-/" + what
 		return page(w, r, p)
 	}
+	if what == "ways" && rest != "" {
+		visitOf(r).route = "/projects/{fp}/-/ways/{ref}"
+		return s.showWay(w, r, p, rest)
+	}
 	kind, ok := collections[what]
 	if !ok || rest == "" {
 		return models.ErrNotFound
 	}
 	visitOf(r).route = "/projects/{fp}/-/" + what + "/{ref}"
+	if (kind == models.ReleaseRef || kind == models.UpstreamRef) && !visitOf(r).json {
+		if shown, err := s.showRelease(w, r, p, rest); shown {
+			return err
+		}
+	}
 	return s.showReference(w, r, p, kind, rest)
 }
 

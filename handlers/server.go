@@ -39,16 +39,17 @@ type Server struct {
 	// Checks are what /readyz asks besides the database, by name.
 	Checks map[string]func(ctx context.Context) error
 
-	Base     string        // address of our pages, without a trailing slash
-	Version  string        // of the program
-	Source   string        // address of the program's source; may be empty
-	Demo     string        // address of Fedora in a box; empty outside demos
-	Notice   string        // what operators want everybody to know; may be empty
-	Prefix   string        // of comment commands, such as /packit
-	Flat     string        // forge whose namespaces have no slash in them
-	KeepRaw  time.Duration // how long raw messages are kept; 0: for ever
-	Program  string        // file that /srpm-tool serves; empty: this very program
-	Programs Programs      // those that ran here before, which it serves too
+	Base         string        // address of our pages, without a trailing slash
+	Version      string        // of the program
+	Source       string        // address of the program's source; may be empty
+	Demo         string        // address of Fedora in a box; empty outside demos
+	Notice       string        // what operators want everybody to know; may be empty
+	Prefix       string        // of comment commands, such as /packit
+	Flat         string        // forge whose namespaces have no slash in them
+	PackageForge string        // where packages are, such as src.fedoraproject.org; empty: nowhere
+	KeepRaw      time.Duration // how long raw messages are kept; 0: for ever
+	Program      string        // file that /srpm-tool serves; empty: this very program
+	Programs     Programs      // those that ran here before, which it serves too
 
 	big      chan struct{} // large messages that are being read
 	sessions *scs.SessionManager
@@ -126,6 +127,8 @@ func (s *Server) routes() chi.Router {
 		r.Get("/find", s.page(s.find))
 		r.Get("/projects", s.page(s.listProjects))
 		r.Get("/projects/*", s.page(s.inProject))
+		r.Get("/packages", s.page(s.listPackages))
+		r.Get("/packages/{name}", s.page(s.showPackage))
 		r.Get("/pipelines", s.page(s.listPipelines))
 		r.Get("/pipelines/{id}", s.page(s.showPipeline))
 		r.Get("/pipelines/{id}/steps/{step}", s.page(s.showStep))

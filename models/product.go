@@ -32,7 +32,7 @@ type Product struct {
 	UpdatedAt  time.Time
 	FinishedAt time.Time `bun:",nullzero"` // when nothing could follow by itself any more
 
-	Run *Run `bun:"rel:belongs-to,join:run_id=id"`
+	Project *Project `bun:"rel:belongs-to,join:project_id=id"`
 }
 
 // ProductKind says what a product is.

@@ -272,6 +272,65 @@ func (r *WayRow) finish() {
 	}
 }
 
+// Failure is the newest run that failed on the branch, nil if none did.
+func (r *WayRow) Failure() *Made {
+	for _, cell := range slices.Backward(r.Cells[:]) {
+		if cell.State == CellFailed && cell.Made != nil {
+			return cell.Made
+		}
+	}
+	return nil
+}
+
+// Counts says how the branches stand: on their way by themselves, failed, waiting
+// for somebody, and arrived.
+func (w *Way) Counts() (moving, failed, due, stable int) {
+	for _, row := range w.Rows {
+		switch {
+		case row.Failed():
+			failed++
+		case row.Stable():
+			stable++
+		case row.Due.Kind == DueMerge:
+			due++
+		case !row.Ended():
+			moving++
+		}
+	}
+	return moving, failed, due, stable
+}
+
+// Took is how long it was from the release to the last branch that it reached,
+// and whether it has reached any.
+func (w *Way) Took() (time.Duration, bool) {
+	var last time.Time
+	for _, row := range w.Rows {
+		if at := row.Cells[StableStage].Since; row.Stable() && at.After(last) {
+			last = at
+		}
+	}
+	if last.IsZero() || w.Release.CreatedAt.IsZero() {
+		return 0, false
+	}
+	return last.Sub(w.Release.CreatedAt), true
+}
+
+// State is how the release stands as a whole.
+func (w *Way) State() State {
+	moving, failed, due, stable := w.Counts()
+	switch {
+	case failed > 0:
+		return Failed
+	case moving+due > 0:
+		return Running
+	case stable > 0:
+		return Passed
+	case len(w.Rows) == 0:
+		return Skipped
+	}
+	return Canceled
+}
+
 // Failed reports whether something on the branch failed.
 func (r *WayRow) Failed() bool {
 	return slices.ContainsFunc(r.Cells[:], func(c Cell) bool { return c.State == CellFailed })

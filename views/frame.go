@@ -94,6 +94,7 @@ func (p page) icon() string {
 
 var menu = []struct{ Key, Text, URL string }{
 	{"home", "Home", HomeURL()},
+	{"packages", "Packages", PackagesURL()},
 	{"projects", "Projects", ProjectsURL("", "")},
 	{"pipelines", "Pipelines", PipelinesURL(PipelineFilter{})},
 	{"events", "Events", EventsURL(EventFilter{})},

@@ -150,7 +150,7 @@ func (p *process) server(v *service, metrics *handlers.Metrics) *handlers.Server
 		},
 		Checks: map[string]func(context.Context) error{"queue": v.queueAnswers}, Prefix: s.Prefix, KeepRaw: s.Retention.Deliveries,
 		Programs: handlers.Programs(filepath.Join(s.DataDir, "programs")),
-		Logins:   handlers.Logins{Operators: s.Login.OperatorGroups, Life: s.Login.Session, Idle: s.Login.Idle, TokenLife: s.Login.TokenLife, TokenMost: s.Login.TokenMost}, Flat: s.GitHub.Host, Rights: v.runner.Rights,
+		Logins:   handlers.Logins{Operators: s.Login.OperatorGroups, Life: s.Login.Session, Idle: s.Login.Idle, TokenLife: s.Login.TokenLife, TokenMost: s.Login.TokenMost}, Flat: s.GitHub.Host, PackageForge: hostOf(s.DistGit.URL), Rights: v.runner.Rights,
 	}
 	if s.Login.Issuer != "" {
 		server.Logins.Accounts = v.accounts()

@@ -59,7 +59,7 @@ func (tx *Tx) LinkProduct(ctx context.Context, id int64, ref models.ProductRef) 
 // Product returns a product, or models.ErrNotFound.
 func (q queries) Product(ctx context.Context, ref models.ProductRef) (*models.Product, error) {
 	p := new(models.Product)
-	err := q.db.NewSelect().Model(p).Where("kind = ?", ref.Kind).Where("key = ?", ref.Key).Scan(ctx)
+	err := q.db.NewSelect().Model(p).Relation("Project").Where("product.kind = ?", ref.Kind).Where("product.key = ?", ref.Key).Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the %s %s: %w", ref.Kind, ref.Key, notFound(err))
 	}
@@ -107,16 +107,16 @@ func (tx *Tx) DueProducts(ctx context.Context, again time.Time, limit int) ([]*m
 // a project, the newest first; those with ids below before, 0 for all.
 func (q queries) Releases(ctx context.Context, name string, projectID, before int64, limit int) ([]*models.Product, error) {
 	var releases []*models.Product
-	query := q.db.NewSelect().Model(&releases).Where("kind = ?", models.ReleaseProduct)
+	query := q.db.NewSelect().Model(&releases).Where("product.kind = ?", models.ReleaseProduct)
 	if name != "" {
-		query = query.Where("package = ?", name)
+		query = query.Where("product.package = ?", name)
 	} else {
-		query = query.Where("project_id = ?", projectID)
+		query = query.Where("product.project_id = ?", projectID)
 	}
 	if before > 0 {
-		query = query.Where("id < ?", before)
+		query = query.Where("product.id < ?", before)
 	}
-	if err := query.Order("id DESC").Limit(int64(limit)).Scan(ctx); err != nil {
+	if err := query.Relation("Project").Order("product.id DESC").Limit(int64(limit)).Scan(ctx); err != nil {
 		return nil, fmt.Errorf("listing releases: %w", err)
 	}
 	return releases, nil
@@ -128,20 +128,69 @@ const maxWay = 2000
 // WayProducts returns a product and all that followed from it, directly or not,
 // in the order in which they became known.
 func (q queries) WayProducts(ctx context.Context, rootID int64) ([]*models.Product, error) {
-	var products []*models.Product
-	// The way has a handful of stages. The limit on depth ends what bad links
-	// might make go round in a circle; UNION does so too, for each depth.
-	err := q.db.NewRaw(`WITH RECURSIVE way (id, depth) AS (
-			SELECT CAST(? AS BIGINT), 0
-			UNION SELECT l.product_id, way.depth + 1 FROM product_links l JOIN way ON l.from_id = way.id WHERE way.depth < 8)
-		SELECT * FROM products WHERE id IN (SELECT id FROM way) ORDER BY id LIMIT ?`, rootID, maxWay).Scan(ctx, &products)
+	ways, err := q.WaysProducts(ctx, []int64{rootID})
 	if err != nil {
-		return nil, fmt.Errorf("reading what followed from product %d: %w", rootID, err)
+		return nil, err
 	}
-	if len(products) == 0 {
+	if len(ways[rootID]) == 0 {
 		return nil, fmt.Errorf("reading product %d: %w", rootID, models.ErrNotFound)
 	}
-	return products, nil
+	return ways[rootID], nil
+}
+
+// WaysProducts is WayProducts for several products, by their ids.
+func (q queries) WaysProducts(ctx context.Context, rootIDs []int64) (map[int64][]*models.Product, error) {
+	if len(rootIDs) == 0 {
+		return nil, nil
+	}
+	var rows []struct {
+		Root int64
+		models.Product
+	}
+	// The way has a handful of stages. The limit on depth ends what bad links
+	// might make go round in a circle.
+	err := q.db.NewRaw(`WITH RECURSIVE way (root, id, depth) AS (
+			SELECT id, id, 0 FROM products WHERE id IN (?)
+			UNION SELECT way.root, l.product_id, way.depth + 1 FROM product_links l JOIN way ON l.from_id = way.id WHERE way.depth < 8)
+		SELECT w.root, product.* FROM (SELECT DISTINCT root, id FROM way) AS w JOIN products AS product ON product.id = w.id
+		ORDER BY w.root, product.id LIMIT ?`, bun.List(rootIDs), maxWay).Scan(ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("reading what followed from products: %w", err)
+	}
+	ways := make(map[int64][]*models.Product, len(rootIDs))
+	for i := range rows {
+		ways[rows[i].Root] = append(ways[rows[i].Root], &rows[i].Product)
+	}
+	return ways, nil
+}
+
+// Ways draws the ways of releases, in their order.
+func (q queries) Ways(ctx context.Context, releases []*models.Product) ([]*models.Way, error) {
+	ids := make([]int64, len(releases))
+	for i, r := range releases {
+		ids[i] = r.ID
+	}
+	products, err := q.WaysProducts(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var events []int64
+	for _, all := range products {
+		for _, p := range all {
+			if p.EventID != 0 {
+				events = append(events, p.EventID)
+			}
+		}
+	}
+	pipelines, err := q.PipelinesOfEvents(ctx, events)
+	if err != nil {
+		return nil, err
+	}
+	ways := make([]*models.Way, len(releases))
+	for i, r := range releases {
+		ways[i] = models.NewWay(r, products[r.ID], pipelines)
+	}
+	return ways, nil
 }
 
 // PipelinesOfEvents returns the newest attempts of all plans of some events, with
