@@ -212,6 +212,7 @@ func (d *demo) settings(base string, a box.Access) *settings {
 	s.TestingFarm.URL, s.TestingFarm.Token, s.TestingFarm.WebhookToken = a.TestingFarmURL, a.TestingFarmToken, a.TestingFarmWebhookToken
 	s.Bodhi.URL = a.BodhiURL
 	s.Approval.Repository = a.Notifications
+	s.AllowPrivate = true // upstream is on this machine
 	s.Bus.Tokens = []string{a.BusToken}
 	s.DistGit.URL, s.DistGit.User, s.DistGit.Token = a.DistGitURL, a.PackagesUser, a.PackagesToken
 	s.Lookaside.URL, s.Bugzilla.URL, s.Kerberos.Token = a.LookasideURL, a.BugzillaURL, a.KerberosToken

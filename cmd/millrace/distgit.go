@@ -47,18 +47,14 @@ func (v *service) propose(builder *sources.Builder, data string) *jobs.Propose {
 
 func (v *service) lookaside() *lookaside.Client {
 	s := v.settings.Lookaside
-	return &lookaside.Client{BaseURL: s.URL, UploadURL: s.UploadURL, Negotiate: encoded(v.negotiate), HTTP: v.client("lookaside", time.Minute)}
-}
-
-// encoded makes base64 of a function's tokens; nil of no function.
-func encoded(negotiate func(ctx context.Context, host string) ([]byte, error)) func(ctx context.Context, host string) (string, error) {
-	if negotiate == nil {
-		return nil
+	client := &lookaside.Client{BaseURL: s.URL, UploadURL: s.UploadURL, HTTP: v.client("lookaside", time.Minute)}
+	if v.kerberos != nil {
+		client.Negotiate = func(ctx context.Context, host string) (string, error) {
+			token, err := v.kerberos.Negotiate(ctx, host)
+			return base64.StdEncoding.EncodeToString(token), err
+		}
 	}
-	return func(ctx context.Context, host string) (string, error) {
-		token, err := negotiate(ctx, host)
-		return base64.StdEncoding.EncodeToString(token), err
-	}
+	return client
 }
 
 func (v *service) bugzilla() *bugzilla.Client {
@@ -109,7 +105,7 @@ func (v *service) checkLookaside(ctx context.Context) (string, error) {
 	switch {
 	case v.runner.Packages == nil || v.settings.Lookaside.URL == "":
 		return "not configured; no archives are kept", nil
-	case v.negotiate == nil:
+	case v.kerberos == nil:
 		return "", fmt.Errorf("archives cannot be uploaded without kerberos.principal and kerberos.keytab")
 	}
 	// A file that nobody has. Asking for it needs the login that an upload needs.

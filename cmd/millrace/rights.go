@@ -43,27 +43,35 @@ func (v *service) findPeople() *fasjson.Client {
 	case s.FASJSON.URL == "":
 		return nil
 	case s.FASJSON.Token != "":
-		client.Negotiate = func(context.Context, string) ([]byte, error) { return []byte(s.FASJSON.Token), nil }
-	case v.negotiate != nil:
-		client.Negotiate = v.negotiate
+		client.Negotiate = standIn(s.FASJSON.Token).Negotiate
+	case v.kerberos != nil:
+		client.Negotiate = v.kerberos.Negotiate
 	default:
 		return nil
 	}
 	return client
 }
 
-// negotiator makes the tokens for services that want Kerberos; nil: there are
-// none.
-func (v *service) negotiator() func(ctx context.Context, host string) ([]byte, error) {
+// negotiator makes the tokens for services that want Kerberos, by host.
+type negotiator interface {
+	Negotiate(ctx context.Context, host string) ([]byte, error)
+}
+
+// standIn is a token that test instances take in place of any.
+type standIn string
+
+func (t standIn) Negotiate(context.Context, string) ([]byte, error) { return []byte(t), nil }
+
+// kerberosAccount is who we are for services that want Kerberos; nil: nobody.
+func (v *service) kerberosAccount() negotiator {
 	k := v.settings.Kerberos
 	switch {
 	case k.Token != "":
-		return func(context.Context, string) ([]byte, error) { return []byte(k.Token), nil }
+		return standIn(k.Token)
 	case k.Principal == "":
 		return nil
 	}
-	account := &kerberos.Account{Principal: k.Principal, Keytab: k.Keytab, Proxy: k.Proxy, HTTP: v.client("kerberos", sourceTime)}
-	return account.Negotiate
+	return &kerberos.Account{Principal: k.Principal, Keytab: k.Keytab, Proxy: k.Proxy, HTTP: v.client("kerberos", sourceTime)}
 }
 
 func (v *service) checkFASJSON(ctx context.Context) (string, error) {

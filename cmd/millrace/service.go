@@ -39,8 +39,7 @@ type service struct {
 	runner   *jobs.Runner
 	bus      *fedmsg.Consumer // nil if there is none to listen to
 	tool     string           // SHA-256 of this program
-	// negotiate makes Kerberos' tokens for a host; nil: we log in nowhere with it.
-	negotiate func(ctx context.Context, host string) ([]byte, error)
+	kerberos negotiator        // nil: we log in nowhere with it
 	people    *fasjson.Client // nil: nobody knows what accounts people have
 	observe   func(service, operation string, status int, err error, took time.Duration)
 }
@@ -102,7 +101,7 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 		host = "unknown"
 	}
 	forge := v.github()
-	v.negotiate = v.negotiator()
+	v.kerberos = v.kerberosAccount()
 	v.people = v.findPeople()
 	v.runner = &jobs.Runner{
 		Engine: &jobs.Engine{
@@ -163,7 +162,7 @@ func (v *service) kinds(data string) map[models.StepKind]jobs.Kind {
 	identity := git.Identity{Name: v.settings.Git.Name, Email: v.settings.Git.Email}
 	builder := &sources.Builder{
 		Git: &git.Git{}, Cache: &git.Cache{Git: &git.Git{}, Dir: filepath.Join(data, "mirrors")},
-		Sandbox: &sandbox.Sandbox{AllowUnsandboxed: s.AllowUnsandboxed}, Identity: identity,
+		Sandbox: &sandbox.Sandbox{AllowUnsandboxed: s.AllowUnsandboxed}, Identity: identity, Download: sources.Download{AllowPrivate: s.AllowPrivate},
 	}
 	here := &jobs.SRPMHere{Builder: builder, Forge: v.runner.Forge, DataDir: data}
 	script := &jobs.CoprScript{

@@ -88,6 +88,7 @@ type settings struct {
 		Listen                           string
 	}
 	AllowUnsandboxed bool
+	AllowPrivate     bool
 	Retention        struct{ Logs, Deliveries, Events time.Duration }
 	LogLimit         int
 }
@@ -113,6 +114,7 @@ func (s *settings) all() []setting {
 		{key: "log_level", doc: "debug, info, warn or error", value: &s.LogLevel},
 		{key: "log_limit", doc: "bytes that are kept of each log", value: &s.LogLimit},
 		{key: "allow_unsandboxed", doc: "run the commands of package configs without a sandbox where there is none; only for trusted projects", value: &s.AllowUnsandboxed},
+		{key: "allow_private_sources", doc: "download sources of packages also from this machine and private networks; only for trusted projects", value: &s.AllowPrivate},
 
 		{key: "github.host", doc: "host of the web pages of GitHub", value: &s.GitHub.Host},
 		{key: "github.api_url", doc: "address of its API; empty: that of github.com", value: &s.GitHub.APIURL},
