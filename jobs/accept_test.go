@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -95,6 +96,36 @@ func TestPutAside(t *testing.T) {
 		d, err := s.Delivery(t.Context(), e.DeliveryID)
 		if err != nil || len(d.Body) != asideLimit || d.HandledAt.IsZero() || d.Error != e.Reason {
 			t.Errorf("delivery of %d bytes, handled at %s, error %q, %v", len(d.Body), d.HandledAt, d.Error, err)
+		}
+	})
+}
+
+// TestOneJobHandlesADelivery: while one job is at a delivery another leaves it
+// alone.
+func TestOneJobHandlesADelivery(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		r, _ := newRunner(t, s)
+		d := &models.Delivery{Source: models.FromGitHub, Key: "one", Type: "ping", Body: []byte(`{"zen":"flow"}`)}
+		if _, err := r.Accept(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		handled := func() bool {
+			t.Helper()
+			now, err := s.Delivery(t.Context(), d.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return !now.HandledAt.IsZero()
+		}
+		ran, err := r.ifAlone(t.Context(), fmt.Sprint("delivery:", d.ID), "the other", func(ctx context.Context) error {
+			return r.handleDelivery(ctx, d.ID)
+		})
+		if !ran || err != nil || handled() {
+			t.Fatalf("two were at it: %v, %v, %v", ran, err, handled())
+		}
+		if err := r.handleDelivery(t.Context(), d.ID); err != nil || !handled() {
+			t.Errorf("nobody was at it any more: %v, %v", err, handled())
 		}
 	})
 }

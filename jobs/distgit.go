@@ -2,8 +2,6 @@ package jobs
 
 import (
 	"context"
-	"fmt"
-	"time"
 
 	"millrace/clients/forge"
 	"millrace/clients/git"
@@ -58,44 +56,4 @@ func pathOf(p *models.Project) string { return p.Namespace + "/" + p.Name }
 // remote is a repository with what it takes to push to it.
 func (k *Packages) remote(r forge.Repository) git.Remote {
 	return git.Remote{URL: r.CloneURL, Authorization: git.BasicAuth(k.User, k.Password)}
-}
-
-// alone runs f while nobody else, in any process, writes to the same thing. It
-// waits for its turn until ctx ends.
-func (e *Engine) alone(ctx context.Context, key, holder string, f func(ctx context.Context) error) error {
-	for {
-		ok, err := e.lease(ctx, key, holder)
-		if err != nil {
-			return err
-		}
-		if ok {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for %s: %w", key, context.Cause(ctx))
-		case <-time.After(min(time.Second, e.Timing.Lease/10)):
-		}
-	}
-	defer e.release(ctx, key, holder)
-	held, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	done := make(chan struct{})
-	defer func() { <-done }()
-	go func() { // ends with held
-		defer close(done)
-		for {
-			select {
-			case <-held.Done():
-				return
-			case <-time.After(e.Timing.Lease / 3):
-			}
-			if ok, err := e.lease(held, key, holder); err == nil && !ok {
-				cancel(models.ErrLost)
-			}
-		}
-	}()
-	err := f(held)
-	cancel(nil)
-	return err
 }

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,15 +17,20 @@ import (
 // handleDelivery makes an event of a stored delivery, decides what it means, and
 // does that. It may run again at any point: what is stored is looked at first.
 func (r *Runner) handleDelivery(ctx context.Context, id int64) error {
-	d, err := r.Store.Delivery(ctx, id)
-	if err != nil || !d.HandledAt.IsZero() {
-		return err
-	}
-	err = r.understand(ctx, d)
-	if err == nil || ctx.Err() != nil {
-		return err // what a shutdown cut off is taken up again
-	}
-	return r.deliveryTrouble(ctx, d, err)
+	// Of two jobs for one delivery one does it: what the other would find is half
+	// done. If the one dies the sweep makes another.
+	_, err := r.ifAlone(ctx, fmt.Sprint("delivery:", id), rand.Text(), func(ctx context.Context) error {
+		d, err := r.Store.Delivery(ctx, id)
+		if err != nil || !d.HandledAt.IsZero() {
+			return err
+		}
+		err = r.understand(ctx, d)
+		if err == nil || ctx.Err() != nil {
+			return err // what a shutdown cut off is taken up again
+		}
+		return r.deliveryTrouble(ctx, d, err)
+	})
+	return err
 }
 
 // deliveryTries is how often a delivery is tried before its event is marked as

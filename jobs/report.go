@@ -125,20 +125,3 @@ func (r *Runner) sendIssue(ctx context.Context, forge Forge, project *models.Pro
 	_, err = forge.SetComment(ctx, project, issue.Number, "", report.Body)
 	return err
 }
-
-// lease takes a thing that only one may use at a time, for as long as a lease.
-func (e *Engine) lease(ctx context.Context, key, holder string) (ok bool, err error) {
-	err = e.Store.InTx(ctx, func(tx *store.Tx) error {
-		ok, err = tx.TakeLease(ctx, key, holder, store.Now().Add(e.Timing.Lease))
-		return err
-	})
-	return ok, err
-}
-
-func (e *Engine) release(ctx context.Context, key, holder string) {
-	ctx = context.WithoutCancel(ctx)
-	err := e.Store.InTx(ctx, func(tx *store.Tx) error { return tx.DropLease(ctx, key, holder) })
-	if err != nil {
-		e.Log.WarnContext(ctx, "lease not dropped; it ends by itself", "key", key, "error", err)
-	}
-}
