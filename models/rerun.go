@@ -1,6 +1,7 @@
 package models
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -102,6 +103,7 @@ type RerunRequest struct {
 	Restart bool              `json:"restart,omitempty"` // what still runs is stopped and begun anew, instead of waited for
 	Env     map[string]string `json:"env,omitempty"`     // for tests, over what their jobs say; an empty value takes one away
 	Others  []OtherBuild      `json:"-"`                 // for tests, instead of those that they installed before
+	Current bool              `json:"current,omitempty"` // with the package config as it is now, instead of as it was at the event
 }
 
 // RerunFacts is what a rerun must know beside the pipeline.
@@ -114,6 +116,9 @@ type RerunFacts struct {
 	// Attempts are the numbers of the attempts that runs were made for, by the id
 	// of their pipeline.
 	Attempts map[int64]int
+	// Replan is what the package config as it is now makes of the event; needed
+	// if the request is for that.
+	Replan *Replan
 }
 
 // RerunTarget is a target as a rerun sees it.
@@ -124,8 +129,8 @@ type RerunTarget struct {
 	Attempt int    // which made its run
 }
 
-// Rerun is what would happen if a request was granted. Each target of the
-// pipeline is in exactly one of the first four lists, which are in planned order.
+// Rerun is what would happen if a request was granted. Each target of the next
+// attempt is in exactly one of the first four lists, which are in planned order.
 type Rerun struct {
 	Earlier *Pipeline // its newest attempt so far
 	Request RerunRequest
@@ -135,7 +140,11 @@ type Rerun struct {
 	Fixed   []RerunTarget // asked for, but it cannot be repeated
 	Reused  []RerunTarget // not asked for: its run is shared
 
-	Stopped []RerunTarget // of Run those whose earlier run is to be stopped
+	Stopped []RerunTarget // those whose earlier run is to be stopped, because another takes its place or nothing does
+	Removed []RerunTarget // what the config does not have any more; the next attempt is without
+	Changes []PlanChange  // between the plan so far and that of the config as it is now
+
+	shape *Pipeline // what the next attempt looks like; nil: as Earlier
 }
 
 // PlanRerun works out what a request means for p, the newest attempt of its
@@ -146,12 +155,21 @@ func PlanRerun(p *Pipeline, request RerunRequest, facts RerunFacts) (*Rerun, err
 		return nil, &LimitError{Reason: fmt.Sprintf("A pipeline has %d attempts at most, and this one has them. A new push starts a new one.", MaxAttempts)}
 	}
 	c := &closure{Pipeline: p, request: request, facts: facts, wanted: map[*Target]string{}, fresh: map[*Target]bool{}}
+	if request.Current {
+		if facts.Replan == nil {
+			return nil, fmt.Errorf("rerunning pipeline %d with the config as it is now: nobody has read it", p.ID)
+		}
+		c.Pipeline, c.forced = facts.Replan.shape, facts.Replan.forced
+	}
 	if err := c.choose(); err != nil {
 		return nil, err
 	}
+	for t, why := range c.forced {
+		c.wanted[t], c.fresh[t] = why, true
+	}
 	c.follow()
 	c.need()
-	return c.sort()
+	return c.sort(p)
 }
 
 // closure finds out what belongs to a rerun.
@@ -161,6 +179,7 @@ type closure struct {
 	facts   RerunFacts
 	wanted  map[*Target]string // why, in words
 	fresh   map[*Target]bool   // of wanted: those that get new runs
+	forced  map[*Target]string // those that cannot do without, and why
 }
 
 // choose puts into the set what is asked for itself.
@@ -346,9 +365,10 @@ func (c *closure) need() {
 
 func (c *closure) stepOf(target *Target) *Step { return c.Step(target.StepID) }
 
-// sort puts each target where it belongs.
-func (c *closure) sort() (*Rerun, error) {
-	r := &Rerun{Earlier: c.Pipeline, Request: c.request}
+// sort puts each target where it belongs. p is the newest attempt.
+func (c *closure) sort(p *Pipeline) (*Rerun, error) {
+	r := &Rerun{Earlier: p, Request: c.request}
+	c.drop(r)
 	for _, step := range c.Steps {
 		for _, t := range step.Targets {
 			why, in := c.wanted[t]
@@ -358,7 +378,7 @@ func (c *closure) sort() (*Rerun, error) {
 				r.Reused = append(r.Reused, one)
 			case c.fresh[t]:
 				r.Run = append(r.Run, one)
-				if c.request.Restart && !t.Run.State.Finished() {
+				if c.request.Restart && t.born() && !t.Run.State.Finished() {
 					r.Stopped = append(r.Stopped, one)
 				}
 			case c.facts.Fixed[t.RunID] != "":
@@ -371,7 +391,7 @@ func (c *closure) sort() (*Rerun, error) {
 		}
 	}
 	switch {
-	case len(r.Run) > 0:
+	case len(r.Run) > 0, len(r.Removed) > 0 && len(r.Reused)+len(r.Awaited)+len(r.Fixed) > 0:
 		return r, nil
 	case len(r.Fixed) > 0:
 		return nil, &NothingError{"Nothing of it can be repeated. " + r.Fixed[0].Why}
@@ -383,10 +403,26 @@ func (c *closure) sort() (*Rerun, error) {
 	return nil, &NothingError{"Nothing of it is to be run again."}
 }
 
+// drop notes what the config does not have any more.
+func (c *closure) drop(r *Rerun) {
+	if !c.request.Current {
+		return
+	}
+	r.shape, r.Changes = c.Pipeline, c.facts.Replan.Changes
+	for _, t := range c.facts.Replan.removed {
+		t.Attempt = c.facts.Attempts[t.Target.Run.PipelineID]
+		r.Removed = append(r.Removed, t)
+		if c.request.Restart && !t.Target.Run.State.Finished() {
+			r.Stopped = append(r.Stopped, t)
+		}
+	}
+}
+
 // Plan makes the next attempt: what is to run gets new runs, submitted together
 // as they were before, and the rest shares its runs. actor asked for it.
 func (r *Rerun) Plan(now time.Time, actor string) (Planned, error) {
 	e := r.Earlier
+	shape := cmp.Or(r.shape, e)
 	p := &Pipeline{
 		EventID: e.EventID, ProjectID: e.ProjectID, CommitID: e.CommitID, Package: e.Package, Attempt: e.Attempt + 1,
 		FirstAttemptID: e.FirstAttemptID, Kind: e.Kind, Ref: e.Ref, SHA: e.SHA, Title: e.Title, Actor: actor, CreatedAt: now,
@@ -399,9 +435,9 @@ func (r *Rerun) Plan(now time.Time, actor string) (Planned, error) {
 		fresh[t.Target] = true
 	}
 	planned := Planned{Pipeline: p}
-	positions := make(map[int64]int, len(e.Steps))
+	positions := make(map[int64]int, len(shape.Steps))
 	var states []State
-	for i, old := range e.Steps {
+	for i, old := range shape.Steps {
 		positions[old.ID] = i
 		step, groups, err := r.planStep(p, old, fresh, now)
 		if err != nil {
@@ -413,7 +449,7 @@ func (r *Rerun) Plan(now time.Time, actor string) (Planned, error) {
 			states = append(states, t.Run.State)
 		}
 	}
-	for i, old := range e.Steps {
+	for i, old := range shape.Steps {
 		for _, n := range old.Needs {
 			planned.Needs = append(planned.Needs, PlannedNeed{Step: i, Needs: positions[n.NeedsID], PerTarget: n.PerTarget})
 		}
