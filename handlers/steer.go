@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"millrace/jobs"
@@ -190,6 +191,12 @@ func (s *Server) inVain(err error) *refusal {
 	if nothing, ok := errors.AsType[*models.NothingError](err); ok {
 		return &refusal{status: http.StatusUnprocessableEntity, detail: nothing.Reason}
 	}
+	if bad, ok := errors.AsType[*models.ConfigError](err); ok {
+		return &refusal{status: http.StatusUnprocessableEntity, detail: configProblem(bad)}
+	}
+	if denied, ok := errors.AsType[*models.NotAllowedError](err); ok {
+		return &refusal{status: http.StatusForbidden, detail: denied.Reason}
+	}
 	if limit, ok := errors.AsType[*models.LimitError](err); ok {
 		if limit.Until.IsZero() {
 			return &refusal{status: http.StatusUnprocessableEntity, detail: limit.Reason}
@@ -197,4 +204,12 @@ func (s *Server) inVain(err error) *refusal {
 		return &refusal{status: http.StatusTooManyRequests, detail: limit.Reason, retry: max(time.Second, limit.Until.Sub(store.Now()).Round(time.Second))}
 	}
 	return nil
+}
+
+func configProblem(e *models.ConfigError) string {
+	what := "The config as it is now cannot be used."
+	if e.File != "" {
+		what = "The config as it is now, " + e.File + ", cannot be used."
+	}
+	return what + " " + strings.Join(e.Problems, " ")
 }

@@ -129,7 +129,7 @@ func (r *Runner) followClicks(ctx context.Context, clicks []click) error {
 			return err
 		}
 		for _, p := range newest {
-			ready, err := r.prepareRerun(ctx, p)
+			ready, err := r.prepareRerun(ctx, p, false)
 			if err != nil {
 				return err
 			}

@@ -148,7 +148,7 @@ func (r *Runner) ordered(ctx context.Context, o *order, others []models.OtherBui
 		}
 	}
 	for _, p := range slices.Backward(newest) {
-		ready, err := r.prepareRerun(ctx, p)
+		ready, err := r.prepareRerun(ctx, p, false)
 		if err != nil {
 			return nil, err
 		}

@@ -88,7 +88,7 @@ func newRunner(t *testing.T, s *store.Store) (*Runner, map[models.StepKind]*serv
 		services[kind] = new(service)
 		kinds[kind] = services[kind]
 	}
-	r := &Runner{Engine: &Engine{
+	r := &Runner{AllowAll: true, Engine: &Engine{
 		Store: s, Log: slog.New(slog.DiscardHandler), Kinds: kinds, Worker: "test", Base: "http://millrace.test", Timing: testTiming,
 	}}
 	if err := Migrate(context.Background(), s); err != nil {

@@ -37,27 +37,24 @@ func (r *Runner) PreviewRerun(ctx context.Context, pipelineID int64, request mod
 	if err != nil {
 		return nil, err
 	}
-	p, err := r.Store.Pipeline(ctx, newest.ID)
+	ready, err := r.prepareRerun(ctx, newest, request.Current)
 	if err != nil {
 		return nil, err
 	}
-	facts, err := r.rerunFacts(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	return models.PlanRerun(p, request, facts)
+	return models.PlanRerun(ready.newest, request, ready.facts)
 }
 
 // Rerun makes the next attempt of a pipeline and returns its id. Several at once
 // make one: the others get a *models.ConflictError with the winner, or, with the
 // same key, its id. An error that matches models.ErrNothing, a
-// *models.LimitError or a *models.InputError says why there is none.
+// *models.LimitError, *models.InputError, *models.ConfigError or
+// *models.NotAllowedError says why there is none.
 func (r *Runner) Rerun(ctx context.Context, request RerunRequest) (int64, error) {
 	newest, err := r.Store.AttemptOf(ctx, request.Pipeline)
 	if err != nil {
 		return 0, err
 	}
-	ready, err := r.prepareRerun(ctx, newest)
+	ready, err := r.prepareRerun(ctx, newest, request.Current)
 	if err != nil {
 		return 0, err
 	}
@@ -80,12 +77,29 @@ type readied struct {
 	owners []int64 // pipelines whose runs it shows, itself included
 }
 
-func (r *Runner) prepareRerun(ctx context.Context, newest *models.Pipeline) (readied, error) {
+// prepareRerun looks up what a rerun must know. current says that it is to be
+// with the package config as it is now.
+func (r *Runner) prepareRerun(ctx context.Context, newest *models.Pipeline, current bool) (readied, error) {
 	p, err := r.Store.Pipeline(ctx, newest.ID)
 	if err != nil {
 		return readied{}, err
 	}
+	event := *p.Event // is never stored
+	event.Project = p.Project
+	reason, err := r.notAllowed(ctx, &event)
+	if err != nil {
+		return readied{}, err
+	}
+	if reason != "" {
+		return readied{}, &models.NotAllowedError{Reason: reason}
+	}
 	facts, err := r.rerunFacts(ctx, p)
+	if err != nil {
+		return readied{}, err
+	}
+	if current {
+		facts.Replan, err = r.replan(ctx, p)
+	}
 	return readied{p, facts, ownersOf(p)}, err
 }
 
@@ -191,6 +205,9 @@ func (q *RerunRequest) audit(again *models.Rerun, made *models.Graph) *models.Au
 	}
 	if q.Restart {
 		detail["restart"] = "true"
+	}
+	if again.Replan != nil {
+		detail["config"] = again.Replan.SHA
 	}
 	return &models.AuditEntry{
 		Actor: q.Actor, UserID: q.UserID, Via: q.Via, Action: "pipeline.rerun", Result: models.AuditDone,

@@ -71,6 +71,7 @@ func newWorld(t *testing.T, s *store.Store) *world {
 	t.Cleanup(releases.Close)
 	w.Bodhi = &bodhi.Client{BaseURL: releases.URL}
 	w.Deployment, w.Worker, w.Prefix = "prod", "test", "/packit"
+	w.AllowAll = false
 	return w
 }
 

@@ -3,6 +3,7 @@ package models
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 var (
@@ -27,3 +28,20 @@ func (e *InputError) Error() string {
 	}
 	return fmt.Sprintf("%s: %s", e.Field, e.Message)
 }
+
+// ConfigError says why a package config cannot be used, in words for people.
+type ConfigError struct {
+	File     string // empty: none was found
+	SHA      string // commit at which it was looked for; may be empty
+	Problems []string
+}
+
+func (e *ConfigError) Error() string {
+	return "the package config cannot be used: " + strings.Join(e.Problems, "; ")
+}
+
+// NotAllowedError says that a project may not use the service, in words for
+// people.
+type NotAllowedError struct{ Reason string }
+
+func (e *NotAllowedError) Error() string { return e.Reason }

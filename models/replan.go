@@ -39,6 +39,8 @@ type SettingChange struct {
 // the plan before.
 type Replan struct {
 	Changes []PlanChange
+	File    string // the config
+	SHA     string // of the commit whose config it is
 
 	shape   *Pipeline          // the new plan, whose targets have the runs that the earlier attempt has for them
 	forced  map[*Target]string // of shape: those that need a run of their own, and why

@@ -1,7 +1,6 @@
 package models
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -104,6 +103,7 @@ type RerunRequest struct {
 	Env     map[string]string `json:"env,omitempty"`     // for tests, over what their jobs say; an empty value takes one away
 	Others  []OtherBuild      `json:"-"`                 // for tests, instead of those that they installed before
 	Current bool              `json:"current,omitempty"` // with the package config as it is now, instead of as it was at the event
+	Seen    string            `json:"seen,omitempty"`    // commit whose config the asker has seen; empty: they take what there is
 }
 
 // RerunFacts is what a rerun must know beside the pipeline.
@@ -142,9 +142,7 @@ type Rerun struct {
 
 	Stopped []RerunTarget // those whose earlier run is to be stopped, because another takes its place or nothing does
 	Removed []RerunTarget // what the config does not have any more; the next attempt is without
-	Changes []PlanChange  // between the plan so far and that of the config as it is now
-
-	shape *Pipeline // what the next attempt looks like; nil: as Earlier
+	Replan  *Replan       // the plan of the config as it is now; nil: the plan stays
 }
 
 // PlanRerun works out what a request means for p, the newest attempt of its
@@ -158,6 +156,9 @@ func PlanRerun(p *Pipeline, request RerunRequest, facts RerunFacts) (*Rerun, err
 	if request.Current {
 		if facts.Replan == nil {
 			return nil, fmt.Errorf("rerunning pipeline %d with the config as it is now: nobody has read it", p.ID)
+		}
+		if request.Seen != "" && request.Seen != facts.Replan.SHA {
+			return nil, &NothingError{"The config has changed since you saw what would be different. Look at it again."}
 		}
 		c.Pipeline, c.forced = facts.Replan.shape, facts.Replan.forced
 	}
@@ -408,7 +409,7 @@ func (c *closure) drop(r *Rerun) {
 	if !c.request.Current {
 		return
 	}
-	r.shape, r.Changes = c.Pipeline, c.facts.Replan.Changes
+	r.Replan = c.facts.Replan
 	for _, t := range c.facts.Replan.removed {
 		t.Attempt = c.facts.Attempts[t.Target.Run.PipelineID]
 		r.Removed = append(r.Removed, t)
@@ -422,7 +423,10 @@ func (c *closure) drop(r *Rerun) {
 // as they were before, and the rest shares its runs. actor asked for it.
 func (r *Rerun) Plan(now time.Time, actor string) (Planned, error) {
 	e := r.Earlier
-	shape := cmp.Or(r.shape, e)
+	shape := e
+	if r.Replan != nil {
+		shape = r.Replan.shape
+	}
 	p := &Pipeline{
 		EventID: e.EventID, ProjectID: e.ProjectID, CommitID: e.CommitID, Package: e.Package, Attempt: e.Attempt + 1,
 		FirstAttemptID: e.FirstAttemptID, Kind: e.Kind, Ref: e.Ref, SHA: e.SHA, Title: e.Title, Actor: actor, CreatedAt: now,
