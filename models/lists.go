@@ -176,6 +176,14 @@ type QueueKind struct {
 	Paused     bool
 }
 
+// Ahead is what would come before a new group in the queue of a kind.
+type Ahead struct {
+	Kind    StepKind
+	Before  int // groups that would be served before it
+	Working int // groups of the kind that are being worked on, in all processes
+	Paused  bool
+}
+
 // QueueItem is a group in the queue.
 type QueueItem struct {
 	Group    *RunGroup

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -154,6 +155,29 @@ func otherReadings(t *testing.T, s *store.Store) []reading {
 		}},
 		{"newest pipeline", func(ctx context.Context, s *store.Store) error {
 			return ignore(s.NewestPipeline(ctx, p.ProjectID, models.BranchRef, ""))
+		}},
+		{"newest attempt", func(ctx context.Context, s *store.Store) error { return ignore(s.AttemptOf(ctx, p.ID)) }},
+		{"newest attempts of an event", func(ctx context.Context, s *store.Store) error { return ignore(s.NewestAttempts(ctx, p.EventID)) }},
+		{"newest attempts at a commit", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.NewestAt(ctx, p.ProjectID, p.Kind, p.Ref, p.SHA))
+		}},
+		{"newer pipeline", func(ctx context.Context, s *store.Store) error { return ignore(s.NewerPipeline(ctx, p)) }},
+		{"what made an attempt", func(ctx context.Context, s *store.Store) error {
+			if _, err := s.PipelineOfRequest(ctx, "button/ada/1"); !errors.Is(err, models.ErrNotFound) {
+				return err
+			}
+			return nil
+		}},
+		{"how long runs took", func(ctx context.Context, s *store.Store) error { return ignore(s.PassedRuns(ctx, p.ProjectID)) }},
+		{"what is ahead", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.Ahead(ctx, models.CoprBuildStep, p.ProjectID))
+		}},
+		{"what a person did", func(ctx context.Context, s *store.Store) error { return ignore(s.ActedAt(ctx, 1, models.UserActions)) }},
+		{"reruns of a project", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.RerunAt(ctx, p.ProjectID, models.ProjectRuns))
+		}},
+		{"sharing pipelines", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.SharingPipelines(ctx, []int64{4321, 4322}))
 		}},
 		{"attempts", func(ctx context.Context, s *store.Store) error { return ignore(s.Attempts(ctx, p)) }},
 		{"neighbors", func(ctx context.Context, s *store.Store) error {

@@ -131,3 +131,33 @@ func (q queries) AttemptOf(ctx context.Context, pipelineID int64) (*models.Pipel
 	}
 	return p, nil
 }
+
+// PassedRuns returns the runs that passed in the last pipelines of a project,
+// with what tells how long they took.
+func (q queries) PassedRuns(ctx context.Context, projectID int64) ([]*models.Run, error) {
+	var runs []*models.Run
+	last := q.db.NewSelect().Model((*models.Pipeline)(nil)).Column("id").Where("project_id = ?", projectID).Order("id DESC").Limit(20)
+	err := q.db.NewSelect().Model(&runs).Column("kind", "target", "started_at", "finished_at").
+		Where("run.pipeline_id IN (?)", last).Where("run.state = 'passed'").Limit(2000).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading how long runs of project %d took: %w", projectID, err)
+	}
+	return runs, nil
+}
+
+// Ahead says what would come before a new group of a project in the queue of a
+// kind.
+func (q queries) Ahead(ctx context.Context, kind models.StepKind, projectID int64) (models.Ahead, error) {
+	a := models.Ahead{Kind: kind}
+	err := q.db.NewSelect().
+		ColumnExpr(`(SELECT count(*) FROM run_groups w WHERE w.kind = ? AND w.phase = 'working') AS working`, kind).
+		ColumnExpr(`(SELECT count(*) FROM run_groups w WHERE w.kind = ? AND w.phase = 'queued' AND w.rank <=
+			COALESCE((SELECT max(own.rank) + 1 FROM run_groups own WHERE own.project_id = ? AND own.kind = ? AND own.phase = 'queued'),
+			(SELECT min(first.rank) FROM run_groups first WHERE first.kind = ? AND first.phase = 'queued'))) AS before`, kind, projectID, kind, kind).
+		ColumnExpr(`EXISTS (SELECT 1 FROM paused_kinds p WHERE p.kind = ?) AS paused`, kind).
+		Scan(ctx, &a.Working, &a.Before, &a.Paused)
+	if err != nil {
+		return a, fmt.Errorf("finding what is ahead in the queue of %s: %w", kind, err)
+	}
+	return a, nil
+}
