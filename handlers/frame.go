@@ -23,7 +23,7 @@ func (s *Server) withFrame(ctx context.Context, r *http.Request) context.Context
 	}
 	ctx = context.WithValue(ctx, framedKey{}, true)
 	same := ""
-	if path := r.URL.Path; path != "/help" && path != "/find" && !strings.HasPrefix(path, "/login") {
+	if path := r.URL.Path; path != "/help" && path != "/find" && path != "/pipelines/selected" && !strings.HasPrefix(path, "/login") && !strings.HasSuffix(path, "/rerun") {
 		same = apiPrefix + here(r)
 	}
 	return views.WithFrame(ctx, views.Frame{

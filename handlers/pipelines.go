@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/a-h/templ"
@@ -58,7 +59,7 @@ func (s *Server) pipelineList(w http.ResponseWriter, r *http.Request, shown view
 	if err != nil {
 		return err
 	}
-	return s.render(w, r, status, part(views.PipelinesPage{Filter: shown, Problem: problem, PipelineList: *list}))
+	return s.render(w, r, status, part(views.PipelinesPage{Filter: shown, Problem: problem, Steer: s.Steering != nil, PipelineList: *list}))
 }
 
 // mistake is what is wrong with a search, in words for people; nothing if err is
@@ -118,7 +119,8 @@ func (s *Server) showPipeline(w http.ResponseWriter, r *http.Request) error {
 		}
 		return s.writeJSON(w, r, s.apiPipeline(p, attempts))
 	}
-	page := views.PipelinePage{Pipeline: p, Attempts: attempts, View: viewParam(r)}
+	newest := attempts[len(attempts)-1]
+	page := views.PipelinePage{Pipeline: p, Attempts: attempts, View: viewParam(r), Steer: s.steerOf(r, p, newest.ID, newest.Attempt)}
 	if err := s.around(r, &page); err != nil {
 		return err
 	}
@@ -154,6 +156,9 @@ func (s *Server) around(r *http.Request, page *views.PipelinePage) (err error) {
 // pipelineTag names all that a pipeline's page shows besides the pipeline.
 func pipelineTag(page *views.PipelinePage) string {
 	tag := "pipeline " + decimal(page.Pipeline.ID) + " " + decimal(int64(page.Reports)) + " " + decimal(page.ReportedAt.UnixMicro())
+	for _, v := range []models.Verdict{page.Steer.Rerun, page.Steer.Cancel} {
+		tag += " " + strconv.FormatBool(v.Allowed) + v.Reason + v.HowTo
+	}
 	others := append(slices.Clone(page.Attempts), page.SameCommit...)
 	for _, p := range append(others, page.Earlier, page.Later) {
 		if p != nil {

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/a-h/templ"
+
+	"millrace/views"
 )
 
 // render makes all of a page before any of it is written, so that one that
@@ -22,7 +24,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, page
 		return fmt.Errorf("rendering: %w", err)
 	}
 	w.Header().Add("Vary", "Accept, Cookie, HX-Request")
-	if same := apiPrefix + here(r); status == http.StatusOK && !isFragment(r) && !strings.ContainsAny(same, `<>"`) {
+	if same := views.FrameOf(r.Context()).JSON; same != "" && status == http.StatusOK && !isFragment(r) && !strings.ContainsAny(same, `<>"`) {
 		w.Header().Add("Link", "<"+same+`>; rel="alternate"; type="application/json"`)
 	}
 	s.send(w, r, status, "text/html; charset=utf-8", b.Bytes())

@@ -51,6 +51,9 @@ func (s *Server) showTarget(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := views.RunPage{RunPlace: *place}
+	if n := len(place.Attempts); n > 0 {
+		page.Steer = s.steerOf(r, place.Pipeline, place.Attempts[n-1].PipelineID, place.Attempts[n-1].Attempt)
+	}
 	if page.Log, err = s.logSlice(r, place.Target.Run); err != nil {
 		return err
 	}

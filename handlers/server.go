@@ -34,7 +34,8 @@ type Server struct {
 	Logins  Logins
 	Rights  *access.Rights // who may do what to which project; nil: only operators are known
 
-	Steering Steering // nil: nothing can be started or stopped here
+	Steering Steering                // nil: nothing can be started or stopped here
+	Limits   map[models.StepKind]int // groups of a kind that are worked on at once in all processes; absent: no limit
 
 	// Checks are what /readyz asks besides the database, by name.
 	Checks map[string]func(ctx context.Context) error
@@ -55,6 +56,7 @@ type Server struct {
 	sessions *scs.SessionManager
 	tries    *tries // to log in
 	api      *api
+	reads    *tries // of configs as they are now
 }
 
 // Secrets prove where messages come from. Several are valid at a time, so that
@@ -78,6 +80,7 @@ func (s *Server) Handler() http.Handler {
 	s.big = make(chan struct{}, maxBigHooks)
 	s.sessions, s.tries = s.sessionsOf(), new(tries)
 	s.api = s.newAPI()
+	s.reads = new(tries)
 	s.Metrics.watchQueue(s.Log, func(ctx context.Context) (*models.Queue, error) { return s.Store.Queue(ctx, "") })
 	return s.enter(s.routes())
 }
@@ -130,7 +133,12 @@ func (s *Server) routes() chi.Router {
 		r.Get("/packages", s.page(s.listPackages))
 		r.Get("/packages/{name}", s.page(s.showPackage))
 		r.Get("/pipelines", s.page(s.listPipelines))
+		r.Get("/pipelines/selected", s.page(s.showSelected))
+		r.Post("/pipelines/selected", s.page(s.steerSelected))
 		r.Get("/pipelines/{id}", s.page(s.showPipeline))
+		r.Get("/pipelines/{id}/rerun", s.page(s.showRerun))
+		r.Post("/pipelines/{id}/rerun", s.page(s.startRerun))
+		r.Post("/pipelines/{id}/cancel", s.page(s.stop))
 		r.Get("/pipelines/{id}/steps/{step}", s.page(s.showStep))
 		r.Get("/pipelines/{id}/steps/{step}/{target}", s.page(s.showTarget))
 		r.Get("/runs/{id}", s.page(s.showRun))

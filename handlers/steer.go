@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/clients/httpx"
 	"millrace/jobs"
 	"millrace/models"
 	"millrace/models/store"
@@ -54,44 +55,90 @@ type rerunPreview struct {
 // maxRequestKey is how long the key of a request may be, in bytes.
 const maxRequestKey = 200
 
-// previewRerun works out what an ask would do. Everybody may look. Errors are
-// those of rerun.
+// previewRerun works out what an ask would do. Everybody may look; the config as
+// it is now is read for people who are logged in. Errors are those of rerun.
 func (s *Server) previewRerun(r *http.Request, ask rerunAsk) (*rerunPreview, error) {
 	if s.Steering == nil {
 		return nil, noSteering()
 	}
+	if ask.Current {
+		if err := s.mayReadNow(r); err != nil {
+			return nil, err
+		}
+	}
 	ctx := r.Context()
 	again, err := s.Steering.PreviewRerun(ctx, ask.Pipeline, ask.RerunRequest)
 	if err != nil {
-		return nil, err
+		return nil, away(err)
 	}
-	preview := &rerunPreview{Rerun: again, Verdict: s.mayOn(r, models.RerunRight, again.Earlier)}
+	preview := &rerunPreview{Rerun: again, Verdict: s.mayOn(r, models.RerunRight, again.Earlier, again.Steps()...)}
 	preview.Newer, err = s.Store.NewerPipeline(ctx, again.Earlier)
 	return preview, err
+}
+
+// mayReadNow keeps those who are not logged in, and those who ask too often,
+// from having us read from forges.
+func (s *Server) mayReadNow(r *http.Request) error {
+	if viewerOf(r) == nil {
+		return s.refused(r, models.May(nil, models.PersonalRight, models.About{}))
+	}
+	if wait := s.reads.take(asker(r), time.Now()); wait > 0 {
+		return &refusal{status: http.StatusTooManyRequests, retry: wait, detail: "From your address the config was asked for too often."}
+	}
+	return nil
+}
+
+// away is an error because of something outside that does not answer, in words.
+func away(err error) error {
+	if e, ok := errors.AsType[*httpx.Error](err); ok && e.Temporary() {
+		return &refusal{status: http.StatusServiceUnavailable, retry: 10 * time.Second, detail: fmt.Sprintf("This cannot be told now: %s does not answer. Try again in a moment.", e.Service)}
+	}
+	return err
 }
 
 // rerun makes the next attempt of a pipeline for whoever asks, if they may, and
 // returns its id. What becomes of it is noted. What explain says of the errors:
 // 409 with the attempt of who was faster, 422 if there is nothing to do, 401 and
-// 403 without the right, 429 above the limits, 503 if the rights cannot be told.
+// 403 without the right, 429 above the limits, 503 if something cannot be told.
 func (s *Server) rerun(r *http.Request, ask rerunAsk) (int64, error) {
 	if len(ask.Key) > maxRequestKey {
 		return 0, &models.InputError{Field: "key", Message: fmt.Sprintf("it has more than %d bytes", maxRequestKey)}
 	}
-	p, who, err := s.steerer(r, models.RerunRight, rerunAction, ask.Pipeline)
+	p, err := s.steerable(r, ask.Pipeline)
+	if err != nil {
+		return 0, err
+	}
+	var steps []*models.Step // none: all of it
+	if viewerOf(r) != nil {
+		// An error here is found again below, by those who may.
+		if again, err := s.Steering.PreviewRerun(r.Context(), ask.Pipeline, ask.RerunRequest); err == nil {
+			steps = again.Steps()
+		}
+	}
+	who, err := s.steerer(r, models.RerunRight, rerunAction, p, steps...)
 	if err != nil {
 		return 0, err
 	}
 	id, err := s.Steering.Rerun(r.Context(), jobs.RerunRequest{
 		RerunRequest: ask.RerunRequest, Requester: who, Pipeline: ask.Pipeline, Expected: ask.Expected, Key: ask.Key,
 	})
-	return id, s.noteNothing(r, err, rerunAction, p)
+	return id, s.noteNothing(r, away(err), rerunAction, p)
 }
 
 // cancel stops what is still on its way for whoever asks, if they may, and
 // returns how many runs that were. Errors are as of rerun.
 func (s *Server) cancel(r *http.Request, ask cancelAsk) (int, error) {
-	p, who, err := s.steerer(r, models.CancelRight, cancelAction, ask.Pipeline)
+	p, err := s.steerable(r, ask.Pipeline)
+	if err != nil {
+		return 0, err
+	}
+	var steps []*models.Step
+	for _, step := range p.Steps {
+		if step.Name == ask.Step {
+			steps = append(steps, step)
+		}
+	}
+	who, err := s.steerer(r, models.CancelRight, cancelAction, p, steps...)
 	if err != nil {
 		return 0, err
 	}
@@ -103,30 +150,34 @@ func noSteering() error {
 	return &refusal{status: http.StatusNotImplemented, detail: "This process only shows what happens; nothing can be started or stopped here."}
 }
 
-// steerer is who asks to steer a pipeline, if they may. That they may not is
-// noted.
-func (s *Server) steerer(r *http.Request, right models.Right, action string, id int64) (*models.Pipeline, jobs.Requester, error) {
-	var who jobs.Requester
+// steerable is the pipeline that somebody wants to steer.
+func (s *Server) steerable(r *http.Request, id int64) (*models.Pipeline, error) {
 	if s.Steering == nil {
-		return nil, who, noSteering()
+		return nil, noSteering()
 	}
-	p, err := s.Store.Pipeline(r.Context(), id)
-	if err != nil {
-		return nil, who, err
-	}
-	viewer := viewerOf(r)
-	if viewer != nil { // before it is noted once more that they may not
+	if viewer := viewerOf(r); viewer != nil { // before it is noted once more that they may not
 		if err := s.withinLimit(r, viewer); err != nil {
-			return nil, who, err
+			return nil, err
 		}
 	}
-	if err := s.refused(r, s.mayOn(r, right, p)); err != nil {
+	return s.Store.Pipeline(r.Context(), id)
+}
+
+// steerer is who asks for something with steps of a pipeline, if they may. That
+// they may not is noted.
+func (s *Server) steerer(r *http.Request, right models.Right, action string, p *models.Pipeline, steps ...*models.Step) (jobs.Requester, error) {
+	verdict := s.mayOn(r, right, p, steps...)
+	if verdict.Unknown {
+		return jobs.Requester{}, &refusal{status: http.StatusServiceUnavailable, retry: 10 * time.Second, detail: verdict.Reason + " " + verdict.HowTo}
+	}
+	viewer := viewerOf(r)
+	if err := s.refused(r, verdict); err != nil {
 		if no, ok := errors.AsType[*refusal](err); ok && viewer == nil {
 			no.status = http.StatusUnauthorized
 		}
-		return nil, who, s.noteRefusal(r, err, action, pipelineObject(p))
+		return jobs.Requester{}, s.noteRefusal(r, err, action, pipelineObject(p))
 	}
-	return p, jobs.Requester{Actor: viewer.Login, UserID: viewer.ID, Via: viaOf(r)}, nil
+	return jobs.Requester{Actor: viewer.Login, UserID: viewer.ID, Via: viaOf(r)}, nil
 }
 
 func pipelineObject(p *models.Pipeline) string {

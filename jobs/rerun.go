@@ -174,6 +174,9 @@ func (r *Runner) rerun(ctx context.Context, tx *store.Tx, ready readied, request
 	if err := r.takeOver(ctx, tx, again, g); err != nil {
 		return 0, err
 	}
+	if err := tx.Announce(ctx, newerAttempt(ready.facts.Attempts, g.ProjectID)...); err != nil {
+		return 0, err
+	}
 	return g.ID, tx.Audit(ctx, request.audit(again, g))
 }
 
@@ -188,6 +191,15 @@ func (r *Runner) withinLimit(ctx context.Context, tx *store.Tx, projectID int64)
 		return models.TooManyReruns(until)
 	}
 	return nil
+}
+
+// newerAttempt tells those who look at earlier attempts that there is another.
+func newerAttempt(attempts map[int64]int, projectID int64) []models.Change {
+	var changes []models.Change
+	for _, id := range slices.Sorted(maps.Keys(attempts)) {
+		changes = append(changes, models.Change{Topic: models.PipelineTopic, Object: id, ProjectID: projectID})
+	}
+	return changes
 }
 
 // storedKey tells the keys of different people apart.

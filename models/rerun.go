@@ -419,6 +419,17 @@ func (c *closure) drop(r *Rerun) {
 	}
 }
 
+// Steps are those that get new runs.
+func (r *Rerun) Steps() []*Step {
+	var steps []*Step
+	for _, t := range r.Run {
+		if !slices.Contains(steps, t.Step) {
+			steps = append(steps, t.Step)
+		}
+	}
+	return steps
+}
+
 // Plan makes the next attempt: what is to run gets new runs, submitted together
 // as they were before, and the rest shares its runs. actor asked for it.
 func (r *Rerun) Plan(now time.Time, actor string) (Planned, error) {

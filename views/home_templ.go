@@ -363,7 +363,7 @@ func HomeRecent(h HomePage) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = pipelineTable(h.Recent.Rows, "Newest first", true).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = pipelineTable(h.Recent.Rows, "Newest first", true, false).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -38,6 +38,7 @@ func (f PipelineFilter) pairs() []string {
 type PipelinesPage struct {
 	Filter  PipelineFilter
 	Problem string // mistake in the query, in words for people; the list is empty then
+	Steer   bool   // pipelines can be marked, to be rerun or canceled together
 	models.PipelineList
 }
 
@@ -79,6 +80,7 @@ type PipelinePage struct {
 	SameCommit []*models.Pipeline // others made for the same commit
 	Reports    int                // checks and comments we sent for its commit
 	ReportedAt time.Time          // the last of them
+	Steer      Steer
 }
 
 // FirstFailure finds the run that failed first, or, if none did, the first
@@ -107,6 +109,7 @@ func FirstFailure(p *models.Pipeline) (*models.Step, *models.Target) {
 type RunPage struct {
 	models.RunPlace // Group may be nil
 	Log             LogSlice
+	Steer           Steer
 }
 
 // reusedFrom says which attempt made the run.

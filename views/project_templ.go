@@ -869,7 +869,7 @@ func ProjectPipelines(p ProjectPage) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = pipelineTable(p.Rows, "Newest first", false).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = pipelineTable(p.Rows, "Newest first", false, false).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -144,7 +144,7 @@ func (p *process) run(ctx context.Context, ready func(address string)) error {
 func (p *process) server(v *service, metrics *handlers.Metrics) *handlers.Server {
 	s := p.settings
 	server := &handlers.Server{
-		Store: v.store, Log: p.log, Metrics: metrics, Accept: v.runner.Accept, Steering: v.runner, Base: s.Base, Version: version, Demo: p.demo,
+		Store: v.store, Log: p.log, Metrics: metrics, Accept: v.runner.Accept, Steering: v.runner, Limits: s.Workers.Limits, Base: s.Base, Version: version, Demo: p.demo,
 		Secrets: handlers.Secrets{
 			GitHub: s.GitHub.WebhookSecrets, TestingFarm: list(s.TestingFarm.WebhookToken), Bus: s.Bus.Tokens,
 		},
