@@ -124,10 +124,10 @@ func (s *Server) rerunPage(w http.ResponseWriter, r *http.Request, id int64, pag
 		return err
 	}
 	page.Failed, page.Key, page.Limits = views.FailedOf(page.Pipeline), rand.Text(), s.Limits
-	if page.Choice.Scope == models.ScopeChosen && len(page.Choice.Picks) == 0 && problem == nil {
-		page.Problem, status = "Nothing is chosen yet.", http.StatusOK
-	} else if status, err = s.fillPreview(r, &page, problem); err != nil {
-		return err
+	if page.Choice.Scope != models.ScopeChosen || len(page.Choice.Picks) > 0 || problem != nil { // otherwise nothing is chosen yet
+		if status, err = s.fillPreview(r, &page, problem); err != nil {
+			return err
+		}
 	}
 	if viewerOf(r) == nil {
 		page.Login = s.loginAddress(r)
