@@ -107,7 +107,7 @@ func TestDocument(t *testing.T) {
 var notDescribed = map[string]string{
 	"/live": "a stream", "/healthz": "for machines", "/readyz": "for machines", "/metrics": "for machines", "/version.json": "for machines",
 	"/robots.txt": "for robots", "/favicon.ico": "for browsers", "/static/*": "for browsers", "/srpm-tool/{sha256}/millrace": "for builds",
-	"/srpms/{run}/{key}/{file}": "for builds", "/login": "for people", "/login/callback": "for people", "/find": "for people", "/help": "for people",
+	"/srpms/{run}/{key}/{file}": "for builds", "/login": "for people", "/login/callback": "for people", "/find": "for people", "/help": "for people", "/pipelines/selected": "for people",
 	"/runs/{id}/log.txt": "text", "/pipelines.atom": "Atom", "/events.atom": "Atom", "/projects/*": "described by what is in it",
 }
 
