@@ -67,6 +67,8 @@ func storyAccessibility(t *testing.T, b *browsertest.Browser, d *liveDemo) {
 		d.pipelinePage(now), d.pipelinePage(failed), d.pipelinePage(failed) + "?view=list", d.pipelinePage(failed) + "?view=time",
 		d.pipelinePage(failed) + "/steps/copr_build", d.pipelinePage(failed) + "/steps/copr_build/epel-9-x86_64",
 		d.pipelinePage(failed) + "/steps/tests/fedora-44-x86_64", d.pipelinePage(failed) + "/steps/tests/centos-stream-9-x86_64",
+		d.pipelinePage(failed) + "/rerun", d.pipelinePage(failed) + "/rerun?scope=chosen&pick=srpm", d.pipelinePage(now) + "/rerun?scope=all&restart=yes",
+		fmt.Sprintf("%s/pipelines/selected?do=rerun&id=%d&id=%d", d.URL, failed, now),
 		d.URL + "/events", fmt.Sprintf("%s/events/%d", d.URL, event), d.URL + "/queue", d.URL + "/help", d.URL + "/nothing-here",
 		d.Box + "/", d.Box + "/" + helloRepo, d.Box + fmt.Sprintf("/%s/pull/%d", helloRepo, running), d.Box + "/copr/", d.Box + "/testing-farm/",
 		d.Box + "/bodhi/", d.Box + "/-/webhooks", d.Box + "/-/bus", d.Box + "/nobody",

@@ -32,6 +32,7 @@ func TestStories(t *testing.T) {
 		"the service is killed": storyKilled, "without scripts": storyNoScript, "a clone": storyClone,
 		"searching": storySearch, "a log": storyLog, "why nothing ran": storyReasons, "errors": storyErrors,
 		"keyboard": storyKeyboard, "many pages": storyManyPages,
+		"steering": storySteer, "steering without the right": storyNoRight, "steering without scripts": storySteerNoScript,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
