@@ -65,10 +65,23 @@ func storySteer(t *testing.T, b *browsertest.Browser, d *liveDemo) {
 		t.Errorf("%s attempts", got)
 	}
 	// An open menu stays open while the page moves, and the old page has heard.
-	tab.Until(stateWord, "Failed")
+	tab.Click("#rerun-menu summary")
+	tab.Until(stateWord, "Passed")
+	if got := tab.Value(`document.querySelector("#rerun-menu").open`); got != "true" {
+		t.Error("the menu closed by itself")
+	}
 	old.Until(`document.querySelector("#pipeline-head .note")?.textContent.includes("Attempt 2 exists") ?? false`, "true")
 	if got := old.Path(); got != page {
 		t.Errorf("the old page went to %s by itself", got)
+	}
+	// So does a mark in the list.
+	tab.Goto(d.URL + "/pipelines")
+	tab.Until(liveState, "on")
+	tab.Click(`#pipelines-list input[name="id"]`)
+	d.planned(t, helloRepo, d.open(t, helloRepo, "passes"))
+	tab.Until(`[...document.querySelectorAll("#pipelines-list a")].some(a => a.textContent.includes("new, show"))`, "true")
+	if got := tab.Value(`document.querySelectorAll('#pipelines-list input[name="id"]:checked').length`); got != "1" {
+		t.Errorf("%s marks are left", got)
 	}
 }
 
