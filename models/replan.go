@@ -193,9 +193,6 @@ func settingDifferences(old, now *Step) ([]SettingChange, error) {
 	if err != nil {
 		return nil, err
 	}
-	if now.Kind == SRPMStep && was.SRPMHash() == is.SRPMHash() {
-		return nil, nil
-	}
 	before, after := carriedOut(was), carriedOut(is)
 	var found []SettingChange
 	for _, name := range slices.Sorted(maps.Keys(merged(before, after))) {

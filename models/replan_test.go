@@ -230,3 +230,26 @@ func TestRerunNeedsTheCurrentConfig(t *testing.T) {
 		t.Error("a rerun with a config that nobody has read is planned")
 	}
 }
+
+// TestRerunFollowsAnother: a test with equal settings whose packages now come
+// from another build runs again.
+func TestRerunFollowsAnother(t *testing.T) {
+	t.Parallel()
+	const config = `
+jobs:
+- {job: copr_build, trigger: pull_request, targets: [%scentos-stream-9-x86_64]}
+- {job: tests, trigger: pull_request}`
+	p := attempt(t, fmt.Sprintf(config, "epel-9-x86_64, "), nil)
+	planned, _ := models.Plan(pullRequest(), parse(t, fmt.Sprintf(config, "")), facts())
+	again, err := models.NewReplan(p, planned[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := models.PlanRerun(p, models.RerunRequest{Scope: models.ScopeFailed, Current: true}, models.RerunFacts{Replan: again})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Run) != 1 || r.Run[0].Target.Name != "centos-stream-9-x86_64" || r.Run[0].Step.Kind != models.TestsStep || r.Run[0].Why != "It follows centos-stream-9-x86_64 now." {
+		t.Errorf("runs %s, changes %s", listed(r.Run), told(again.Changes))
+	}
+}
