@@ -115,7 +115,7 @@ func Package(p PackagePage) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			} else {
-				templ_7745c5c3_Err = pipelineTable(p.Recent.Rows, "Newest first", false).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = pipelineTable(p.Recent.Rows, "Newest first", false, false).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
