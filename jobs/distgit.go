@@ -30,6 +30,7 @@ type DistGit interface {
 	// File returns a file at a branch or commit, of at most limit bytes.
 	File(ctx context.Context, repo, ref, path string, limit int64) ([]byte, error)
 	Comments(ctx context.Context, repo string, number int) ([]forge.Comment, error)
+	Statuses(ctx context.Context, repo, sha string) ([]forge.Status, error)
 	SetCommitStatus(ctx context.Context, repo, sha string, s forge.Status) error
 }
 

@@ -122,6 +122,7 @@ func (r *Runner) handleKojiBuild(ctx context.Context, e *models.Event, m *models
 	}
 	project := *e.Project
 	built := Made{Product: buildProduct(m), Project: &project}
+	built.PollAt = store.Now().Add(r.Timing.Poll) // for its updates
 	if m.Commit != "" {
 		built.From = []models.ProductRef{models.CommitRefOf(&project, m.Branch, m.Commit)}
 	}
@@ -139,7 +140,7 @@ func buildProduct(m *models.Message) *models.Product {
 		State: models.ProductComplete, URL: m.URL, Data: models.ProductData{TaskID: task, BuildID: build, Author: m.Actor, Commit: m.Commit},
 	}
 	if task == 0 {
-		p.Key = "koji:import:" + m.ExternalID
+		p.Key = models.ImportRefOf(build).Key
 	}
 	return p
 }
@@ -208,6 +209,9 @@ func (r *Runner) configOf(ctx context.Context, forge Forge, e *models.Event) (co
 // are about it.
 func (r *Runner) downstreamFacts(ctx context.Context, e *models.Event, config *models.PackageConfig, facts *models.Facts) error {
 	d := &facts.Downstream
+	if err := r.lookUpAuthor(ctx, e, config, facts); err != nil {
+		return err
+	}
 	if r.Packages == nil {
 		return nil
 	}
@@ -234,6 +238,25 @@ func (r *Runner) downstreamFacts(ctx context.Context, e *models.Event, config *m
 			}
 		}
 	}
+	return nil
+}
+
+// lookUpAuthor finds out whether the author of a pull request may write to the
+// repository, if a job asks.
+func (r *Runner) lookUpAuthor(ctx context.Context, e *models.Event, config *models.PackageConfig, facts *models.Facts) error {
+	asks := slices.ContainsFunc(config.Jobs, func(v models.JobView) bool { return v.Type == models.JobUpstreamKojiBuild })
+	if !asks || !facts.Kinds[models.KojiScratchStep] || e.Commit.Kind != models.PullRequestRef || e.Commit.Author == "" {
+		return nil
+	}
+	forge, err := r.Forge(e.Project)
+	if err != nil {
+		return err
+	}
+	may, err := forge.CanMerge(ctx, e.Project, e.Commit.Author)
+	if err != nil {
+		return fmt.Errorf("asking what %s may do in %s: %w", e.Commit.Author, e.Project.Path(), err)
+	}
+	facts.Downstream.MayWrite = may
 	return nil
 }
 

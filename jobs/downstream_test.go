@@ -295,14 +295,8 @@ func TestProposeDownstream(t *testing.T) {
 		if _, err := w.github.PublishRelease(t.Context(), "ada/hello", githubfake.NewRelease{Tag: "2.0"}); err != nil {
 			t.Fatal(err)
 		}
-		var event *models.Event
-		soon(t, "the release is planned", func() (bool, any) {
-			for n := 1; ; n++ { // GitHub sends several messages about a release
-				if event = w.theEvent(t, models.ReleaseEvent, n); event.State == models.EventPlanned {
-					return true, nil
-				}
-			}
-		})
+		// GitHub sends several messages about a release; one of them is planned.
+		event := w.decision(t, "the release", func(e *models.Event) bool { return e.Kind == models.ReleaseEvent && e.State == models.EventPlanned })
 		p := f.ended(t, event)
 		if diff := gocmp.Diff([]string{"propose_downstream rawhide passed", "propose_downstream f43 passed"}, outcomeOf(p)); diff != "" {
 			t.Fatal(diff)

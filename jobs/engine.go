@@ -417,6 +417,8 @@ var answers = map[models.StepKind]models.EventKind{
 	models.SRPMStep:      models.CoprBuildEvent,
 	models.CoprBuildStep: models.CoprBuildEvent,
 	models.TestsStep:     models.TestResultEvent,
+
+	models.KojiScratchStep: models.KojiTaskEvent,
 }
 
 // trouble ends a group with a refusal, or queues it to be tried again later.

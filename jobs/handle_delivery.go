@@ -73,6 +73,12 @@ func (r *Runner) understand(ctx context.Context, d *models.Delivery) error {
 	if m == nil {
 		return r.ignore(ctx, d, sentence(reason))
 	}
+	switch m.Kind { // those that are mostly about what is none of our business
+	case models.KojiTagEvent:
+		return r.handleKojiTag(ctx, d, m)
+	case models.BodhiUpdateEvent:
+		return r.handleUpdate(ctx, d, m)
+	}
 	e, err := r.event(ctx, d, m)
 	if err != nil || e.State != models.EventNew {
 		return err
@@ -117,6 +123,11 @@ func (r *Runner) ignore(ctx context.Context, d *models.Delivery, reason string) 
 		return err
 	}
 	return r.conclude(ctx, e, models.EventNothing, reason)
+}
+
+// unheard writes down why nothing came of a message that nobody misses an event of.
+func (r *Runner) unheard(ctx context.Context, d *models.Delivery, reason string) error {
+	return r.Store.InTx(ctx, func(tx *store.Tx) error { return tx.DeliveryHandled(ctx, d.ID, reason) })
 }
 
 // outline reads of a webhook that no parser makes a message of where it is from

@@ -14,6 +14,7 @@ import (
 	"millrace/jobs/sandbox"
 	"millrace/jobs/sources"
 	"millrace/models"
+	"millrace/models/store"
 )
 
 // Propose brings upstream releases to dist-git: a pull request for each branch.
@@ -286,7 +287,8 @@ func (k *Propose) proposed(w *Work, run *models.Run, pull forge.PullRequest, ver
 		Product: &models.Product{
 			Kind: models.PullProduct, Key: models.PullRefOf(project, pull.Number).Key, Package: w.View.Downstream(),
 			Branch: run.Target, Name: fmt.Sprintf("PR %d", pull.Number), Version: version, State: models.ProductOpen, URL: pull.URL, RunID: run.ID,
-			Data: models.ProductData{Number: pull.Number, Head: commit, Author: k.Packages.User},
+			PollAt: store.Now().Add(k.Engine.Timing.Poll),
+			Data:   models.ProductData{Number: pull.Number, Head: commit, Author: k.Packages.User},
 		},
 		Project: project,
 		From:    []models.ProductRef{models.ReleaseRefOf(w.Pipeline.Project, w.Pipeline.Ref)},

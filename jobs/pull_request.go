@@ -200,6 +200,9 @@ func (r *Runner) create(ctx context.Context, e *models.Event, planned []models.P
 			if err != nil {
 				return err
 			}
+			if r.Packages.Holds(e.Project) {
+				continue // what Fedora is built of goes on until it is there, whatever is pushed next
+			}
 			if err := r.supersede(ctx, tx, g); err != nil {
 				return err
 			}

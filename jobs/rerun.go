@@ -274,6 +274,13 @@ type keeper interface {
 	Gone(ctx context.Context, view *models.JobView, run *models.Run, now time.Time) (string, error)
 }
 
+// onceOnly is a kind some of whose results can be made only once.
+type onceOnly interface {
+	// Fixed says why a run cannot be repeated, a whole sentence, or nothing if it
+	// can.
+	Fixed(view *models.JobView, run *models.Run) string
+}
+
 // rerunFacts looks up what of a pipeline can be used and done again.
 func (r *Runner) rerunFacts(ctx context.Context, p *models.Pipeline) (models.RerunFacts, error) {
 	facts := models.RerunFacts{Gone: map[int64]string{}, Fixed: map[int64]string{}, Attempts: map[int64]int{}}
@@ -294,6 +301,11 @@ func (r *Runner) rerunFacts(ctx context.Context, p *models.Pipeline) (models.Rer
 			if carrier == nil {
 				facts.Fixed[t.RunID] = fmt.Sprintf("This service does not carry out steps of the kind %s.", step.Kind)
 				continue
+			}
+			if once, ok := carrier.(onceOnly); ok {
+				if reason := once.Fixed(view, t.Run); reason != "" {
+					facts.Fixed[t.RunID] = reason
+				}
 			}
 			keeps, ok := carrier.(keeper)
 			if !ok || t.Run.State != models.Passed {

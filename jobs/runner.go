@@ -18,6 +18,7 @@ type Runner struct {
 	Forges     map[string]Forge // by host
 	Packages   *Packages        // dist-git; nil: there is none
 	Bodhi      *bodhi.Client    // knows the releases; nil: the last known ones
+	Koji       *Koji            // nil: builds there are none of our business
 	Deployment string           // prod, stg or dev: what packit_instances means by it
 	Prefix     string           // of comment commands, such as /packit
 	AllowAll   bool             // the allowlist is not looked at

@@ -17,12 +17,19 @@ type SRPMInCopr struct {
 	*Copr
 	Script func(ctx context.Context, w *Work) (string, error) // what Copr runs
 	Deps   []string                                           // packages that the script needs
+
+	// Otherwise makes those that no build in Copr follows, which it makes with
+	// builds only; nil: nobody does.
+	Otherwise Kind
 }
 
 // Submit is part of Kind. Chroots of the builds that Copr does not have are told
 // right here: nobody needs to wait for the source RPM to learn that.
 func (k *SRPMInCopr) Submit(ctx context.Context, w *Work) (Outcome, error) {
 	run := w.Runs[0]
+	if k.Otherwise != nil && len(buildsOf(w.Pipeline, w.Step)) == 0 {
+		return k.Otherwise.Submit(ctx, w)
+	}
 	h, refused, err := k.host(ctx, w)
 	if err != nil {
 		return Outcome{}, err

@@ -51,7 +51,7 @@ func (r *Runner) sweep(ctx context.Context) error {
 		if lapsed > 0 {
 			r.Log.WarnContext(ctx, "leases are over; others take the work up", "groups", lapsed)
 		}
-		for _, look := range []func(context.Context, *store.Tx) error{r.hint, r.pollDue, r.remind} {
+		for _, look := range []func(context.Context, *store.Tx) error{r.hint, r.pollDue, r.watchDue, r.remind} {
 			if err := look(ctx, tx); err != nil {
 				return err
 			}
@@ -87,6 +87,20 @@ func (r *Runner) pollDue(ctx context.Context, tx *store.Tx) error {
 	}
 	for _, group := range due {
 		if err := r.Queue.Add(ctx, tx, pollArgs{group.ID}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watchDue makes jobs for the products whose service is to be asked.
+func (r *Runner) watchDue(ctx context.Context, tx *store.Tx) error {
+	due, err := tx.DueProducts(ctx, store.Now().Add(watchAgain), 50)
+	if err != nil {
+		return err
+	}
+	for _, p := range due {
+		if err := r.Queue.Add(ctx, tx, watchArgs{p.ID}); err != nil {
 			return err
 		}
 	}

@@ -51,6 +51,12 @@ type fetchLogArgs struct {
 	Run int64 `json:"run"`
 }
 
+// watchArgs says that the service of a product should be asked now.
+type watchArgs struct {
+	Product int64 `json:"product"`
+}
+
+func (watchArgs) Kind() string          { return "watch" }
 func (handleDeliveryArgs) Kind() string { return "handle_delivery" }
 func (workArgs) Kind() string           { return "work" }
 func (pollArgs) Kind() string           { return "poll" }
@@ -63,6 +69,7 @@ func (fetchLogArgs) Kind() string       { return "fetch_log" }
 func (handleDeliveryArgs) InsertOpts() river.InsertOpts { return opts(intakeQueue, 1) }
 func (workArgs) InsertOpts() river.InsertOpts           { return opts(workQueue, 1) }
 func (pollArgs) InsertOpts() river.InsertOpts           { return opts(pollQueue, 1) }
+func (watchArgs) InsertOpts() river.InsertOpts          { return opts(pollQueue, 1) }
 func (advanceArgs) InsertOpts() river.InsertOpts        { return opts(intakeQueue, 5) }
 func (reportArgs) InsertOpts() river.InsertOpts         { return opts(reportQueue, 1) }
 func (fetchLogArgs) InsertOpts() river.InsertOpts       { return opts(logQueue, 6) }
@@ -117,6 +124,9 @@ func (r *Runner) workers() *river.Workers {
 	}))
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[pollArgs]) error {
 		return r.poll(ctx, job.Args.Group)
+	}))
+	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[watchArgs]) error {
+		return r.watch(ctx, job.Args.Product)
 	}))
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[advanceArgs]) error {
 		return r.Advance(ctx, job.Args.Pipeline)

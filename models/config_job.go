@@ -96,6 +96,10 @@ type JobView struct {
 // ID is what tells equal jobs of one config apart, "" if nothing does.
 func (v *JobView) ID() string { return textOr(v.Identifier, "") }
 
+// Group is the name that the side tags of the job's builds go by, "" if it builds
+// for everybody.
+func (v *JobView) Group() string { return textOr(v.SidetagGroup, "") }
+
 // jobKeys are a view's own fields, by key.
 func (v *JobView) jobKeys() map[string]any {
 	return map[string]any{

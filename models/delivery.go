@@ -13,6 +13,7 @@ const (
 	FromForgejo     = "forgejo"
 	FromBus         = "bus"
 	FromTestingFarm = "testing-farm"
+	FromPoll        = "poll" // ourselves: we asked, and a message that should have come has not
 )
 
 // Delivery is a message as it reached us. It is stored, under the key that its

@@ -16,6 +16,7 @@ const (
 	KojiBuildEvent       EventKind = "koji_build"
 	KojiTaskEvent        EventKind = "koji_task"
 	KojiTagEvent         EventKind = "koji_tag"
+	BodhiUpdateEvent     EventKind = "bodhi_update"
 	TestResultEvent      EventKind = "test_result"
 	ScanEvent            EventKind = "scan"
 	AnalysisEvent        EventKind = "analysis"
@@ -84,6 +85,7 @@ type Message struct {
 	App          string   `json:"app,omitempty"`          // check_rerun: slug of the GitHub App whose check it is
 	TaskID       string   `json:"task_id,omitempty"`      // koji_build: task that makes it, which is what a submission returned
 	Changed      []string `json:"changed,omitempty"`      // push: changed files, if the message lists them
+	Builds       []string `json:"builds,omitempty"`       // bodhi_update: NVRs
 	Bug          int      `json:"bug,omitempty"`          // upstream_version: Bugzilla's number
 	UpstreamID   int64    `json:"upstream_id,omitempty"`  // upstream_version: the project's number in Anitya
 	BuildSystem  string   `json:"build_system,omitempty"` // analysis: copr or koji

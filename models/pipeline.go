@@ -263,6 +263,8 @@ type RunData struct {
 	PullNumber   int          `json:"pull_number,omitempty"`   // propose_downstream, pull_from_upstream: in dist-git
 	HeadBranch   string       `json:"head_branch,omitempty"`   // of our fork, that it comes from
 	Commit       string       `json:"commit,omitempty"`        // that it proposes; koji_build: that is built
+	SideTag      string       `json:"side_tag,omitempty"`      // koji_build, bodhi_update: that the builds are in
+	Builds       []string     `json:"builds,omitempty"`        // bodhi_update: NVRs
 }
 
 // TestSummary counts the results of a test run.

@@ -122,7 +122,7 @@ func TriggerOf(kind EventKind) (Trigger, bool) {
 		return TriggerCommit, true
 	case ReleaseEvent, UpstreamVersionEvent:
 		return TriggerRelease, true
-	case KojiBuildEvent:
+	case KojiBuildEvent, KojiTagEvent:
 		return TriggerKojiBuild, true
 	}
 	return "", false
@@ -194,6 +194,13 @@ func (p *planner) decide(i int, view *JobView) {
 		p.wanted = append(p.wanted, candidate{i, view})
 	}
 	p.decisions[i].Reason = reason
+	if reason != "" && view.Type == JobUpstreamKojiBuild && p.generalObstacle(view) == "" && p.referenceObstacle(view) == "" {
+		for _, target := range view.KojiTargets(p.facts.Releases) { // somebody may wait for its checks
+			if len(p.decisions[i].Checks) < maxRefusedChecks {
+				p.decisions[i].Checks = append(p.decisions[i].Checks, CheckName(view, KojiScratchStep, p.event.Commit, target))
+			}
+		}
+	}
 }
 
 // obstacle says why a view does not ask for a step, or nothing if it does.

@@ -21,6 +21,10 @@ type Downstream struct {
 	Members map[string][]string // of what a list of people names as a whole: "@group", "all_admins", "all_committers"
 	Changed []string            // files of the push; empty if they are not known
 	Group   string              // sidetag_group of the side tag that the build went to; empty: none
+	Tagged  string              // package whose build went there
+
+	// About a pull request upstream:
+	MayWrite bool // who opened it may write to the repository
 }
 
 // DefaultDistGitBranch is what most packages call the branch that becomes
@@ -48,7 +52,7 @@ var downstreamTypes = map[JobType]StepKind{
 // starts reports whether an event that is this trigger starts the view. Bodhi
 // updates wait for builds under either name that Packit gave that.
 func (p *planner) starts(view *JobView) bool {
-	if p.event.Kind == KojiBuildEvent && view.Type == JobBodhiUpdate {
+	if p.trigger == TriggerKojiBuild && view.Type == JobBodhiUpdate {
 		return view.Trigger == TriggerKojiBuild || view.Trigger == TriggerCommit
 	}
 	return view.Trigger == p.trigger
@@ -78,8 +82,11 @@ func (p *planner) downstreamObstacle(view *JobView) string {
 	case JobBodhiUpdate:
 		return p.updateObstacle(view, d)
 	}
-	if !view.Scratch {
+	switch {
+	case !view.Scratch:
 		return "Non-scratch builds not possible from upstream."
+	case p.event.Commit.Kind == PullRequestRef && !d.MayWrite:
+		return "Only users with write or admin permissions to the repository can have it built in Koji, and who opened the pull request is none."
 	}
 	return ""
 }
@@ -128,7 +135,12 @@ func (v *JobView) VersionOf(tag string) string {
 }
 
 func (p *planner) buildObstacle(view *JobView, d *Downstream) string {
-	if p.event.Kind != PushEvent {
+	switch {
+	case p.event.Kind == KojiTagEvent:
+		return p.sideTagObstacle(view, d)
+	case view.Trigger == TriggerKojiBuild:
+		return "It waits for a build in its side tag."
+	case p.event.Kind != PushEvent:
 		return "It waits for a commit in dist-git."
 	}
 	if reason := p.branchObstacle(view, d); reason != "" {
@@ -146,17 +158,39 @@ func (p *planner) buildObstacle(view *JobView, d *Downstream) string {
 	return d.personObstacle(view.AllowedCommitters, d.Actor, "pushed the commit", "allowed_committers")
 }
 
-func (p *planner) updateObstacle(view *JobView, d *Downstream) string {
-	if p.event.Kind != KojiBuildEvent {
-		return "It waits for a Koji build."
+// sideTagObstacle says why a build that another package has in a side tag does not
+// start a build of this one, or nothing. What a package builds itself does not
+// start it again.
+func (p *planner) sideTagObstacle(view *JobView, d *Downstream) string {
+	if reason := d.groupObstacle(view); reason != "" {
+		return reason
 	}
-	switch group := textOr(view.SidetagGroup, ""); {
+	if d.Tagged == view.Downstream() {
+		return "The build is its own."
+	}
+	return p.branchObstacle(view, d)
+}
+
+// groupObstacle says why the side tag of a build, or that it has none, is not what
+// a view is for, or nothing.
+func (d *Downstream) groupObstacle(view *JobView) string {
+	switch group := view.Group(); {
 	case group != d.Group && d.Group == "":
 		return fmt.Sprintf("It waits for builds in a side tag of the group %s; this build is in none.", group)
 	case group != d.Group:
 		return fmt.Sprintf("The build is in a side tag of the group %s, which is not this job's.", d.Group)
 	}
-	if reason := p.branchObstacle(view, d); reason != "" {
+	return ""
+}
+
+func (p *planner) updateObstacle(view *JobView, d *Downstream) string {
+	if p.event.Kind != KojiBuildEvent && p.event.Kind != KojiTagEvent {
+		return "It waits for a Koji build."
+	}
+	if reason := d.groupObstacle(view); reason != "" {
+		return reason
+	}
+	if reason := p.branchObstacle(view, d); reason != "" || p.event.Kind == KojiTagEvent {
 		return reason
 	}
 	return d.personObstacle(view.AllowedBuilders, d.Actor, "made the build", "allowed_builders")

@@ -30,6 +30,15 @@ func built(branch string) *models.Event {
 	return eventOf(models.KojiBuildEvent, models.BranchRef, branch)
 }
 
+func tagged(branch string) *models.Event {
+	return eventOf(models.KojiTagEvent, models.BranchRef, branch)
+}
+
+const sideTagChain = `
+jobs:
+- {job: koji_build, trigger: koji_build, dist_git_branches: [f43], sidetag_group: mill, dependencies: [lib]}
+- {job: bodhi_update, trigger: koji_build, dist_git_branches: [f43], sidetag_group: mill, dependencies: [lib]}`
+
 const wholeChain = `
 jobs:
 - {job: pull_from_upstream, trigger: release, dist_git_branches: [rawhide, fedora-stable]}
@@ -127,9 +136,34 @@ jobs:
 		{"scratch builds of a pull request", pullRequest(), `
 jobs:
 - {job: upstream_koji_build, trigger: pull_request, scratch: true, targets: [fedora-all]}
-- {job: upstream_koji_build, trigger: pull_request}`, downstreamFacts(nil),
+- {job: upstream_koji_build, trigger: pull_request}`, func() models.Facts {
+			f := downstreamFacts(nil)
+			f.Downstream.MayWrite = true
+			return f
+		}(),
 			[]string{"hello srpm: source", "hello upstream_koji_build: f42 f43 f44 rawhide <- srpm"},
 			[]string{"Non-scratch builds not possible from upstream."}},
+		{"scratch builds of a stranger's pull request", pullRequest(), `
+jobs:
+- {job: upstream_koji_build, trigger: pull_request, scratch: true, targets: [fedora-all]}`, downstreamFacts(nil), nil,
+			[]string{"Only users with write or admin permissions to the repository can have it built in Koji, and who opened the pull request is none."}},
+		{"a build in a side tag starts what waits for it", tagged("f43"), sideTagChain, downstreamFacts(func(d *models.Downstream) {
+			d.Branch, d.Group, d.Tagged = "f43", "mill", "lib"
+		}), []string{"hello koji_build: f43", "hello bodhi_update: f43"}, nil},
+		{"its own build does not start it again", tagged("f43"), sideTagChain, downstreamFacts(func(d *models.Downstream) {
+			d.Branch, d.Group, d.Tagged = "f43", "mill", "hello"
+		}), []string{"hello bodhi_update: f43"}, []string{"The build is its own."}},
+		{"a build in another side tag", tagged("f43"), sideTagChain, downstreamFacts(func(d *models.Downstream) {
+			d.Branch, d.Group, d.Tagged = "f43", "wheel", "lib"
+		}), nil, []string{
+			"The build is in a side tag of the group wheel, which is not this job's.", "The build is in a side tag of the group wheel, which is not this job's.",
+		}},
+		{"a build in a side tag of another branch", tagged("f42"), sideTagChain, downstreamFacts(func(d *models.Downstream) {
+			d.Branch, d.Group, d.Tagged = "f42", "mill", "lib"
+		}), nil, []string{"It is for the branches f43; this is f42.", "It is for the branches f43; this is f42."}},
+		{"a build in no side tag starts nothing there", built("f43"), sideTagChain, downstreamFacts(func(d *models.Downstream) {
+			d.Branch, d.Actor = "f43", "packit"
+		}), nil, nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -132,5 +132,10 @@ func BuildRefOf(task int64) ProductRef {
 	return ProductRef{BuildProduct, fmt.Sprint("koji:", task)}
 }
 
+// ImportRefOf names a build that no task of Koji's made.
+func ImportRefOf(build int64) ProductRef {
+	return ProductRef{BuildProduct, fmt.Sprint("koji:import:", build)}
+}
+
 // UpdateRefOf names an update by its alias in Bodhi.
 func UpdateRefOf(alias string) ProductRef { return ProductRef{UpdateProduct, alias} }

@@ -212,6 +212,27 @@ func (rs Releases) Branches(defaultBranch string, names ...string) []string {
 	})
 }
 
+// Dist is how the releases of packages end that are built for a branch of
+// dist-git: ".fc44", ".el10_1"; empty for a branch that no active release has.
+// main is another name of rawhide.
+func (rs Releases) Dist(branch string) string {
+	if branch == "main" {
+		branch = "rawhide"
+	}
+	fedora, epel := rs.active()
+	for _, r := range fedora {
+		if r.Branch == branch {
+			return ".fc" + strconv.Itoa(r.major)
+		}
+	}
+	for _, r := range epel {
+		if r.Branch == branch {
+			return ".el" + strings.ReplaceAll(strings.TrimPrefix(r.Name, "epel-"), ".", "_")
+		}
+	}
+	return ""
+}
+
 // BranchesAndRawhide is Branches, and "rawhide" too if the default branch is
 // among them, so that an event on either name is found.
 func (rs Releases) BranchesAndRawhide(defaultBranch string, names ...string) []string {

@@ -150,7 +150,7 @@ func (g *Graph) check(step *Step, target *Target) (CheckState, string) {
 		words = checkWords[""][run.State]
 	}
 	switch {
-	case run.State == Waiting && (step.Kind == CoprBuildStep || step.Mirrors):
+	case run.State == Waiting && (step.Kind == CoprBuildStep || step.Kind == KojiScratchStep || step.Mirrors):
 		return g.checkOfNeeds(step, target)
 	case run.State == Skipped:
 		if state, title := g.checkOfNeeds(step, target); state.Final() && state != CheckSuccess {
@@ -176,6 +176,13 @@ var checkWords = map[StepKind]map[State]checkWord{
 		Running: {CheckRunning, "RPM build is in progress..."},
 		Passed:  {CheckSuccess, "RPMs were built successfully."},
 		Failed:  {CheckFailure, "RPMs failed to be built."},
+	},
+	KojiScratchStep: {
+		Queued:   {CheckPending, "RPM build has been submitted..."},
+		Running:  {CheckRunning, "RPM build is in progress..."},
+		Passed:   {CheckSuccess, "RPM build succeeded."},
+		Failed:   {CheckFailure, "RPM build failed."},
+		Canceled: {CheckCanceled, "RPM build was canceled."},
 	},
 	TestsStep: {
 		Waiting:  {CheckPending, "Waiting for RPMs to be built..."},

@@ -147,7 +147,7 @@ var eventKindWords = func() map[string][]string {
 	words := map[string][]string{"pr": {string(PullRequestEvent)}, "upstream": {string(UpstreamVersionEvent)}}
 	for _, kind := range []EventKind{
 		PullRequestEvent, CommentEvent, PushEvent, TagPushEvent, ReleaseEvent, CheckRerunEvent, InstallationEvent,
-		UpstreamVersionEvent, CoprBuildEvent, KojiBuildEvent, KojiTaskEvent, KojiTagEvent, TestResultEvent,
+		UpstreamVersionEvent, CoprBuildEvent, KojiBuildEvent, KojiTaskEvent, KojiTagEvent, BodhiUpdateEvent, TestResultEvent,
 		ScanEvent, AnalysisEvent, CIResultEvent, FlagEvent,
 	} {
 		words[string(kind)] = []string{string(kind)}

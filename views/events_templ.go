@@ -51,7 +51,7 @@ var eventStates = []models.EventState{models.EventPlanned, models.EventNothing, 
 var eventKinds = []models.EventKind{
 	models.PullRequestEvent, models.CommentEvent, models.PushEvent, models.TagPushEvent, models.ReleaseEvent,
 	models.CheckRerunEvent, models.InstallationEvent, models.UpstreamVersionEvent, models.CoprBuildEvent,
-	models.KojiBuildEvent, models.KojiTaskEvent, models.KojiTagEvent, models.TestResultEvent, models.ScanEvent,
+	models.KojiBuildEvent, models.KojiTaskEvent, models.KojiTagEvent, models.BodhiUpdateEvent, models.TestResultEvent, models.ScanEvent,
 	models.AnalysisEvent, models.CIResultEvent, models.FlagEvent,
 }
 

@@ -196,6 +196,8 @@ func eventWord(k models.EventKind) string {
 		return "Koji task"
 	case models.KojiTagEvent:
 		return "Koji tag"
+	case models.BodhiUpdateEvent:
+		return "Bodhi update"
 	case models.TestResultEvent:
 		return "Test result"
 	case models.ScanEvent:

@@ -87,6 +87,13 @@ func (c *Client) begun(ctx context.Context, old *session) (*session, error) {
 	return s, nil
 }
 
+// Login makes sure that there is a session, for those who want to know whether
+// there can be one.
+func (c *Client) Login(ctx context.Context) error {
+	_, err := c.begun(ctx, nil)
+	return err
+}
+
 // refreshed returns the session with a new token for forms.
 func (c *Client) refreshed(ctx context.Context, old *session) (*session, error) {
 	c.mu.Lock()

@@ -371,6 +371,14 @@ func CutNotes(notes string) string {
 	return cut + end
 }
 
+// DraftError says why Bodhi would not take a draft, which was not sent.
+type DraftError struct{ Reason string }
+
+func (e *DraftError) Error() string { return e.Reason }
+
+// Temporary reports false.
+func (*DraftError) Temporary() bool { return false }
+
 // Saved is what came of a draft.
 type Saved struct {
 	Updates []*Update // one for each release that the builds are for
@@ -399,7 +407,7 @@ func (c *Client) EditUpdate(ctx context.Context, alias string, d *Draft) (*Saved
 
 func (c *Client) save(ctx context.Context, operation, alias string, d *Draft) (*Saved, error) {
 	if err := d.check(); err != nil {
-		return nil, err
+		return nil, &DraftError{err.Error()}
 	}
 	var raw []byte
 	err := c.write(ctx, operation, "/updates/", func(csrf string) any {

@@ -42,7 +42,11 @@ func (p Parser) ParseEvent(topic string, body []byte) (*models.Message, string, 
 	if err != nil {
 		return nil, "", err
 	}
-	switch name := Name(topic); name {
+	name := Name(topic)
+	if strings.HasPrefix(name, "bodhi.update.") {
+		return parseUpdate(body)
+	}
+	switch name {
 	case "buildsys.build.state.change":
 		return parseKojiBuild(body)
 	case "buildsys.task.state.change":

@@ -96,6 +96,12 @@ func IsUnknownMethod(err error) bool {
 	return faultCode(err) == GenericFault && strings.HasPrefix(faultText(err), "Invalid method")
 }
 
+// IsNoTag reports whether the hub does not have the tag that was named, as side
+// tags whose time is over.
+func IsNoTag(err error) bool {
+	return faultCode(err) == GenericFault && strings.HasPrefix(faultText(err), "No such tag")
+}
+
 // IsDone reports whether the call was carried out before, and only its answer
 // was lost.
 func IsDone(err error) bool { return faultCode(err) == RetryFault }

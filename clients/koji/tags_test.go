@@ -33,7 +33,7 @@ func TestTags(t *testing.T) {
 		t.Errorf("a target that is not there: %v", err)
 	}
 	targets, err := c.Targets(t.Context())
-	if err != nil || len(targets) != 6 || targets[0].Name != "epel10-candidate" || targets[5].Name != "rawhide" {
+	if err != nil || len(targets) != 11 || targets[0].Name != "epel10" || targets[1].Name != "epel10-candidate" || targets[10].Name != "rawhide" {
 		t.Errorf("%+v, error %v", targets, err)
 	}
 	tag, err := c.Tag(t.Context(), "f43-build")

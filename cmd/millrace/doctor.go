@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"time"
 
-	"millrace/clients/bodhi"
 	"millrace/clients/copr"
 	"millrace/clients/fedmsg"
 	"millrace/clients/httpx"
@@ -75,6 +74,7 @@ func (v *service) checkups() []checkup {
 		{"copr", v.checkCopr},
 		{"testing_farm", v.checkFarm},
 		{"bodhi", v.checkBodhi},
+		{"koji", v.checkKoji},
 		{"bus", v.checkBus},
 		{"login", v.checkLogin},
 		{"distgit", v.checkDistGit},
@@ -188,15 +188,6 @@ func (v *service) checkFarm(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("testing_farm.webhook_token is not set: its notes are refused, results come by polling only")
 	}
 	return fmt.Sprintf("%d composes on the ranch %s", len(composes), s.Ranch), nil
-}
-
-func (v *service) checkBodhi(ctx context.Context) (string, error) {
-	client := &bodhi.Client{BaseURL: v.settings.Bodhi.URL, HTTP: v.client("bodhi", 20*time.Second)}
-	releases, err := client.Releases(ctx)
-	if err != nil {
-		return "", fmt.Errorf("aliases are expanded by the releases of %s, because Bodhi does not tell newer ones: %w", bodhi.LastKnownDate, err)
-	}
-	return fmt.Sprintf("%d releases", len(releases)), nil
 }
 
 func (v *service) checkBus(ctx context.Context) (string, error) {

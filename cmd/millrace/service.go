@@ -130,6 +130,7 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 		v.runner.Forges[v.runner.Packages.Host] = jobs.PackagesForge{Packages: v.runner.Packages}
 	}
 	v.runner.Kinds = v.kinds(data)
+	v.addFedora(data)
 	if v.runner.Queue, err = jobs.NewQueue(v.store, v.runner.RiverConfig(capacity)); err != nil {
 		return err
 	}
@@ -190,6 +191,9 @@ func (v *service) kinds(data string) map[models.StepKind]jobs.Kind {
 	if v.runner.Packages != nil {
 		propose := v.propose(builder, data)
 		kinds[models.ProposeStep], kinds[models.PullFromUpstreamStep] = propose, propose
+	}
+	if copr, ok := kinds[models.SRPMStep].(*jobs.SRPMInCopr); ok && v.buildsInKoji() {
+		copr.Otherwise = here
 	}
 	return kinds
 }

@@ -13,10 +13,12 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"millrace/clients/bodhi"
 	"millrace/clients/bugzilla"
 	"millrace/clients/copr"
 	"millrace/clients/fasjson"
 	"millrace/clients/kerberos"
+	"millrace/clients/koji"
 	"millrace/clients/lookaside"
 	"millrace/clients/pagure"
 	"millrace/jobs/sources"
@@ -55,7 +57,8 @@ type settings struct {
 		URL, Token, Ranch, WebhookToken, InternalToken string
 		InternalProjects                               []string
 	}
-	Bodhi    struct{ URL string }
+	Bodhi    struct{ URL, User, Issuer string }
+	Koji     struct{ HubURL, WebURL, FilesURL string }
 	Approval struct{ Repository string }
 	DistGit  struct {
 		URL, User, Token, Password string
@@ -143,7 +146,13 @@ func (s *settings) all() []setting {
 		{key: "git.name", doc: "who signs our commits and changelog entries", value: &s.Git.Name},
 		{key: "git.email", doc: "their address", value: &s.Git.Email},
 
-		{key: "bodhi.url", doc: "address of Bodhi, for the list of releases", value: &s.Bodhi.URL},
+		{key: "bodhi.url", doc: "address of Bodhi, for the list of releases and for updates", value: &s.Bodhi.URL},
+		{key: "bodhi.user", doc: "our account there, in whose name updates are made; empty: none are", value: &s.Bodhi.User},
+		{key: "bodhi.issuer", doc: "address of the identity provider by which Bodhi lets us in", value: &s.Bodhi.Issuer},
+
+		{key: "koji.hub_url", doc: "address of Koji's hub, such as https://koji.fedoraproject.org/kojihub; empty: nothing is built there", value: &s.Koji.HubURL},
+		{key: "koji.web_url", doc: "address of Koji's pages", value: &s.Koji.WebURL},
+		{key: "koji.files_url", doc: "address of Koji's logs and packages", value: &s.Koji.FilesURL},
 
 		{key: "distgit.url", doc: "address of dist-git (Pagure), which knows who may commit to packages; empty: nobody has rights from there", value: &s.DistGit.URL},
 		{key: "distgit.user", doc: "our account in dist-git", value: &s.DistGit.User},
@@ -218,7 +227,8 @@ func defaults() *settings {
 	s.Copr.Deps = slices.Clone(sources.CoprPackages)
 	s.Git.Name, s.Git.Email = "Millrace", "millrace@localhost"
 	s.TestingFarm.URL, s.TestingFarm.Ranch = "https://api.dev.testing-farm.io/v0.1", "public"
-	s.Bodhi.URL = "https://bodhi.fedoraproject.org"
+	s.Bodhi.URL, s.Bodhi.Issuer = bodhi.DefaultURL, bodhi.DefaultIssuer
+	s.Koji.WebURL, s.Koji.FilesURL = koji.DefaultWebURL, koji.DefaultFilesURL
 	s.DistGit.URL, s.DistGit.User, s.FASJSON.URL = pagure.DefaultURL, "packit", fasjson.DefaultURL
 	s.Lookaside.URL, s.Bugzilla.URL = lookaside.DefaultURL, bugzilla.DefaultURL
 	s.Kerberos.Proxy = kerberos.DefaultProxy
@@ -436,6 +446,7 @@ func (s *settings) check() []error {
 		"copr.url": s.Copr.URL, "testing_farm.url": s.TestingFarm.URL, "bodhi.url": s.Bodhi.URL, "github.api_url": s.GitHub.APIURL, "login.issuer": s.Login.Issuer,
 		"distgit.url": s.DistGit.URL, "fasjson.url": s.FASJSON.URL, "kerberos.proxy": s.Kerberos.Proxy,
 		"lookaside.url": s.Lookaside.URL, "lookaside.upload_url": s.Lookaside.UploadURL, "bugzilla.url": s.Bugzilla.URL,
+		"bodhi.issuer": s.Bodhi.Issuer, "koji.hub_url": s.Koji.HubURL, "koji.web_url": s.Koji.WebURL, "koji.files_url": s.Koji.FilesURL,
 	} {
 		if value != "" {
 			web(key, value)

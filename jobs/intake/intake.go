@@ -12,12 +12,13 @@ import (
 	"millrace/clients/github"
 	"millrace/clients/gitlab"
 	"millrace/clients/testingfarm"
+	"millrace/clients/wire"
 	"millrace/models"
 )
 
 // Sources are the names that Parse knows.
 var sources = []string{
-	models.FromGitHub, models.FromGitLab, models.FromForgejo, models.FromBus, models.FromTestingFarm,
+	models.FromGitHub, models.FromGitLab, models.FromForgejo, models.FromBus, models.FromTestingFarm, models.FromPoll,
 }
 
 // Sources returns the names of all sources that Parse knows.
@@ -50,6 +51,11 @@ func (p Parser) Parse(source, typ string, body []byte) (m *models.Message, reaso
 		m, reason, err = p.parseBus(typ, body)
 	case models.FromTestingFarm:
 		m, reason, err = testingfarm.ParseEvent(body)
+	case models.FromPoll:
+		m = new(models.Message)
+		if err = wire.Decode(body, m); err == nil && m.Kind == "" {
+			err = errors.New("it does not say what happened")
+		}
 	default:
 		return nil, "", &models.InputError{Field: "source", Message: "there is no such source"}
 	}

@@ -30,7 +30,7 @@ func tidy(m *models.Message) {
 	} {
 		*word = clean(*word, maxWord, false)
 	}
-	for _, list := range []*[]string{&m.Versions, &m.Labels, &m.Repositories, &m.Changed} {
+	for _, list := range []*[]string{&m.Versions, &m.Labels, &m.Repositories, &m.Changed, &m.Builds} {
 		*list = cleanList(*list)
 	}
 }

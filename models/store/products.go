@@ -66,6 +66,34 @@ func (q queries) Product(ctx context.Context, ref models.ProductRef) (*models.Pr
 	return p, nil
 }
 
+// ProductByID is Product by its id.
+func (q queries) ProductByID(ctx context.Context, id int64) (*models.Product, error) {
+	p := new(models.Product)
+	if err := q.db.NewSelect().Model(p).Where("id = ?", id).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("reading product %d: %w", id, notFound(err))
+	}
+	return p, nil
+}
+
+// BuildsNamed returns the builds of a package with an NVR.
+func (q queries) BuildsNamed(ctx context.Context, pkg, nvr string) ([]*models.Product, error) {
+	var builds []*models.Product
+	err := q.db.NewSelect().Model(&builds).Where("package = ?", pkg).Where("kind = ?", models.BuildProduct).Where("name = ?", nvr).
+		Order("id").Limit(10).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("looking for the build %s: %w", nvr, err)
+	}
+	return builds, nil
+}
+
+// WatchNow has the service of a product asked at once.
+func (tx *Tx) WatchNow(ctx context.Context, id int64) error {
+	if _, err := tx.db.NewUpdate().Model((*models.Product)(nil)).Set("poll_at = ?", Now()).Where("id = ?", id).Exec(ctx); err != nil {
+		return fmt.Errorf("making product %d due: %w", id, err)
+	}
+	return nil
+}
+
 // LockProduct is Product, and keeps others from changing it until the
 // transaction ends.
 func (tx *Tx) LockProduct(ctx context.Context, ref models.ProductRef) (*models.Product, error) {

@@ -59,6 +59,9 @@ func (f *Fake) makeRelease(r Release) {
 		name = r.Branch
 	}
 	f.makeTarget(name, build.ID, dest.ID)
+	if r.Branch != "rawhide" {
+		f.makeTarget(r.Branch, build.ID, dest.ID) // what scratch builds of upstream name
+	}
 }
 
 func (f *Fake) makeTag(name, dist string, parents ...*Tag) *Tag {
