@@ -36,6 +36,8 @@ type Which struct {
 	Target  string            `json:"target,omitempty" maxLength:"200" doc:"for the scope target"`
 	Picks   []Pick            `json:"picks,omitempty" maxItems:"500" nullable:"false" doc:"for the scope chosen"`
 	Restart bool              `json:"restart,omitempty" doc:"what still runs is stopped and begun anew, instead of waited for"`
+	Config  string            `json:"config,omitempty" enum:"snapshot,current" doc:"the package config as it was at the event, or as it is now; snapshot if nothing is said"`
+	Seen    string            `json:"seen,omitempty" maxLength:"64" doc:"config_sha of the preview; if the config has changed since, nothing is done and the answer is 422"`
 	Env     map[string]string `json:"env,omitempty" maxProperties:"50" doc:"variables for tests, over what their jobs say; an empty value takes one away"`
 }
 
@@ -81,7 +83,11 @@ type RerunPreview struct {
 	Awaited    []RerunTarget `json:"awaited" doc:"are still on their way, and that will do"`
 	Fixed      []RerunTarget `json:"fixed" doc:"cannot be repeated"`
 	Reused     []RerunTarget `json:"reused" doc:"share their runs with the attempt before"`
-	Stopped    []RerunTarget `json:"stopped" doc:"of run, those whose earlier run is stopped"`
+	Stopped    []RerunTarget `json:"stopped" doc:"those whose earlier run is stopped"`
+	Removed    []RerunTarget `json:"removed" doc:"what the config as it is now does not have any more"`
+	Changes    []PlanChange  `json:"changes" doc:"how the plan of the config as it is now differs"`
+	ConfigFile string        `json:"config_file" doc:"that is read anew; empty: none"`
+	ConfigSHA  string        `json:"config_sha" doc:"commit that it was read at"`
 	NewerID    *int64        `json:"newer_id" doc:"pipeline of a later push to the same reference"`
 	Allowed    bool          `json:"allowed" doc:"you may have it done"`
 	Reason     string        `json:"reason" doc:"why not"`
@@ -95,6 +101,22 @@ type RerunTarget struct {
 	State   models.State `json:"state" doc:"of its run so far"`
 	Attempt int          `json:"attempt" doc:"that its run was made for"`
 	Why     string       `json:"why"`
+}
+
+// PlanChange is a difference between two plans: a step, or a target of a step
+// that both have.
+type PlanChange struct {
+	Change   models.ChangeKind `json:"change" doc:"added, removed or changed"`
+	Step     string            `json:"step"`
+	Target   string            `json:"target" doc:"empty: the step itself"`
+	Settings []SettingChange   `json:"settings"`
+}
+
+// SettingChange is a setting of a step that differs.
+type SettingChange struct {
+	Name string `json:"name"`
+	From string `json:"from" doc:"as JSON; empty: not set"`
+	To   string `json:"to" doc:"as JSON; empty: not set"`
 }
 
 // RerunResults says what became of several wishes, in their order.
@@ -131,12 +153,18 @@ type NewToken struct {
 }
 
 func (w Which) request() models.RerunRequest {
-	out := models.RerunRequest{Scope: w.Scope, Step: w.Step, Target: w.Target, Restart: w.Restart, Env: w.Env}
+	out := models.RerunRequest{
+		Scope: w.Scope, Step: w.Step, Target: w.Target, Restart: w.Restart, Env: w.Env,
+		Current: w.Config == currentConfig, Seen: w.Seen,
+	}
 	for _, p := range w.Picks {
 		out.Picks = append(out.Picks, models.Pick(p))
 	}
 	return out
 }
+
+// currentConfig asks for the package config as it is now.
+const currentConfig = "current"
 
 // whichParam is the same in an address.
 func whichParam(q url.Values) (models.RerunRequest, error) {
@@ -150,6 +178,13 @@ func whichParam(q url.Values) (models.RerunRequest, error) {
 		out.Restart = true
 	default:
 		return out, &models.InputError{Field: "restart", Message: "it is true or false"}
+	}
+	switch config := q.Get("config"); config {
+	case "", "snapshot":
+	case currentConfig:
+		out.Current = true
+	default:
+		return out, &models.InputError{Field: "config", Message: "it is snapshot or current"}
 	}
 	picks := q["pick"]
 	if len(picks) > mostPicks {
@@ -187,10 +222,17 @@ func apiPreview(p *rerunPreview) RerunPreview {
 	out := RerunPreview{
 		PipelineID: p.Earlier.ID, Attempt: p.Earlier.Attempt, Run: each(p.Run, target), Awaited: each(p.Awaited, target),
 		Fixed: each(p.Fixed, target), Reused: each(p.Reused, target), Stopped: each(p.Stopped, target),
+		Removed: each(p.Removed, target), Changes: []PlanChange{},
 		Allowed: p.Verdict.Allowed, Reason: p.Verdict.Reason, HowTo: p.Verdict.HowTo,
 	}
 	if p.Newer != 0 {
 		out.NewerID = &p.Newer
+	}
+	if now := p.Replan; now != nil {
+		out.ConfigFile, out.ConfigSHA = now.File, now.SHA
+		out.Changes = each(now.Changes, func(c models.PlanChange) PlanChange {
+			return PlanChange{c.Change, c.Step.Name, c.Target, each(c.Settings, func(s models.SettingChange) SettingChange { return SettingChange(s) })}
+		})
 	}
 	return out
 }

@@ -3,9 +3,12 @@ package handlers
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"millrace/models"
 	"millrace/models/store"
@@ -146,4 +149,41 @@ func (h *wheelhouse) userID(t testing.TB, login string) (id int64) {
 		t.Fatal(err)
 	}
 	return id
+}
+
+// TestPreviewWithOtherConfig: what a config as it is now changes is told.
+func TestPreviewWithOtherConfig(t *testing.T) {
+	t.Parallel()
+	target := models.RerunTarget{
+		Step: &models.Step{Name: "copr_build"}, Target: &models.Target{Name: "fedora-42-x86_64", Run: &models.Run{State: models.Failed}}, Attempt: 1,
+		Why: "The config does not have it any more.",
+	}
+	got := apiPreview(&rerunPreview{Newer: 9, Verdict: models.Verdict{Allowed: true}, Rerun: &models.Rerun{
+		Earlier: &models.Pipeline{ID: 7, Attempt: 2}, Removed: []models.RerunTarget{target},
+		Replan: &models.Replan{File: ".packit.yaml", SHA: "abc", Changes: []models.PlanChange{
+			{Change: models.PlanRemoved, Step: target.Step, Target: "fedora-42-x86_64"},
+			{Change: models.PlanChanged, Step: &models.Step{Name: "tests"}, Settings: []models.SettingChange{{Name: "tmt_plan", To: `"smoke"`}}},
+		}},
+	}})
+	newer := int64(9)
+	want := RerunPreview{
+		PipelineID: 7, Attempt: 2, Run: []RerunTarget{}, Awaited: []RerunTarget{}, Fixed: []RerunTarget{}, Reused: []RerunTarget{}, Stopped: []RerunTarget{},
+		Removed: []RerunTarget{{Step: "copr_build", Target: "fedora-42-x86_64", State: models.Failed, Attempt: 1, Why: "The config does not have it any more."}},
+		Changes: []PlanChange{
+			{Change: models.PlanRemoved, Step: "copr_build", Target: "fedora-42-x86_64", Settings: []SettingChange{}},
+			{Change: models.PlanChanged, Step: "tests", Settings: []SettingChange{{Name: "tmt_plan", To: `"smoke"`}}},
+		},
+		ConfigFile: ".packit.yaml", ConfigSHA: "abc", NewerID: &newer, Allowed: true,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	which := Which{Scope: models.ScopeFailed, Config: currentConfig, Seen: "abc"}.request()
+	asked, err := whichParam(url.Values{"config": {currentConfig}})
+	if !which.Current || which.Seen != "abc" || err != nil || !asked.Current {
+		t.Errorf("%+v; %+v, %v", which, asked, err)
+	}
+	if _, err := whichParam(url.Values{"config": {"newest"}}); err == nil {
+		t.Error("a config that is neither is taken")
+	}
 }

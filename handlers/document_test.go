@@ -139,16 +139,19 @@ type caller struct {
 // bench is a site with a document, and callers of all kinds.
 type bench struct {
 	*wheelhouse
-	doc     *openapi3.T
-	callers []caller
-	hit     map[string]map[int]bool // statuses of the answers, by the name of the operation
-	sent    int
+	doc      *openapi3.T
+	callers  []caller
+	released string                  // path of a project with a release 2.0
+	hit      map[string]map[int]bool // statuses of the answers, by the name of the operation
+	sent     int
 }
 
 func newBench(t testing.TB, s *store.Store) *bench {
 	t.Helper()
 	b := &bench{wheelhouse: newWheelhouse(t, s), hit: map[string]map[int]bool{}}
 	b.doc = load(t, b.api.text, true)
+	project, _ := aRelease(t, s)
+	b.PackageForge, b.released = project.Forge, project.Path()
 	b.write(t, func(tx *store.Tx) error {
 		return tx.ReplaceLog(t.Context(), b.run(0, 0).ID, "https://logs.example/1", []byte("one\ntwo\nerror: three\n"), 0, true)
 	})
@@ -309,7 +312,7 @@ func (b *bench) askWell(t *testing.T) {
 		"listPipelinesOfReference": "/projects/github.com/mill/wheel/-/pulls/7", "findLatestPipeline": "/projects/github.com/mill/wheel/-/latest",
 		"listPipelines": "/pipelines", "showPipeline": pipeline, "showStep": pipeline + "/steps/srpm-0", "showTarget": pipeline + "/steps/srpm-0/source",
 		"showRun": run, "showLog": run + "/log?from=2", "previewRerun": pipeline + "/rerun", "listEvents": "/events?q=kind:pull_request", "showEvent": "/events/1",
-		"showMe": "/me", "listTokens": "/settings/tokens", "listAudit": "/admin/audit", "showDocument": "/openapi.json",
+		"showWay": "/projects/" + b.released + "/-/ways/2.0", "listPackages": "/packages", "showPackage": "/packages/hello", "showMe": "/me", "listTokens": "/settings/tokens", "listAudit": "/admin/audit", "showDocument": "/openapi.json",
 	} {
 		send(name, path, "")
 	}
@@ -357,8 +360,8 @@ var hostile = []string{
 
 // good are values that exist, by the name of what they are for.
 var good = map[string][]string{
-	"id": {"1", "1", "2", "3", "4", "5"}, "forge": {"github.com"}, "namespace": {"mill"}, "name": {"wheel"}, "collection": {"pulls", "commits"}, "ref": {"7"},
-	"step": {"srpm-0", "copr_build-1", "tests-2"}, "target": {"source", "fedora-43-x86_64"}, "path": {"github.com/mill"}, "q": {"pr:7", "wheel", ""}, "project": {"true", "wheel"},
+	"id": {"1", "1", "2", "3", "4", "5"}, "forge": {"github.com"}, "namespace": {"mill", "rpms"}, "name": {"wheel", "hello"}, "collection": {"pulls", "commits"}, "ref": {"7", "2.0"},
+	"config": {"snapshot", "current"}, "step": {"srpm-0", "copr_build-1", "tests-2"}, "target": {"source", "fedora-43-x86_64"}, "path": {"github.com/mill"}, "q": {"pr:7", "wheel", ""}, "project": {"true", "wheel"},
 	"before": {"3", ""}, "after": {"1", ""}, "pick": {"copr_build-1", "copr_build-1/fedora-43-x86_64"}, "scope": {"all", "failed", "step", "target", "from", "chosen"},
 	"scopes": {"read", "rerun"}, "picks": {}, "state": {"failed", "allowed", "denied"}, "kind": {"pr"}, "event": {"pr"}, "restart": {"true", "false"},
 }

@@ -89,6 +89,7 @@ var (
 			Name: "pick", In: "query", Description: "For the scope chosen, several times: STEP, or STEP/TARGET",
 			Schema: &huma.Schema{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}, MaxItems: new(mostPicks)},
 		},
+		inQuery("config", "The package config as it was at the event, or as it is now, which needs a login", "snapshot", currentConfig),
 		yesInQuery("restart", "What still runs is stopped and begun anew, instead of waited for"),
 	}
 	scopeNames = []any{models.ScopeAll, models.ScopeFailed, models.ScopeStep, models.ScopeTarget, models.ScopeFrom, models.ScopeChosen}
@@ -144,7 +145,7 @@ func (s *Server) operations() []*operation {
 			params: []*huma.Param{numberInQuery("from", "Number of the first line, from 1"), numberInQuery("lines", "How many")}},
 
 		{method: get, path: "/pipelines/{id}/rerun", name: "previewRerun", group: "steering", summary: "What a rerun would do", status: 200, answer: RerunPreview{},
-			params: whichParams, errors: append(badSearch, http.StatusNotFound, http.StatusNotImplemented), handle: s.sendPreview},
+			params: whichParams, errors: noWrite, handle: s.sendPreview},
 		{method: post, path: "/pipelines/{id}/rerun", name: "rerun", group: "steering", summary: "Make the next attempt of a pipeline", status: 202, answer: Pipeline{}, right: models.RerunRight,
 			about: "What is good already is shared with the attempt before. The answer is the new pipeline.", params: []*huma.Param{keyHeader}, body: RerunBody{}, errors: noWrite, handle: s.takeRerun},
 		{method: post, path: "/pipelines/rerun", name: "rerunMany", group: "steering", summary: "Make the next attempts of several pipelines", status: 200, answer: RerunResults{}, right: models.RerunRight,

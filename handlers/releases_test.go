@@ -14,7 +14,7 @@ import (
 
 // aRelease stores a release of rpms/hello that has come to f44, failed on f43 and
 // waits on rawhide, and one before it.
-func aRelease(t *testing.T, s *store.Store) (project *models.Project, failed *models.Graph) {
+func aRelease(t testing.TB, s *store.Store) (project *models.Project, failed *models.Graph) {
 	t.Helper()
 	failed = storetest.Pipeline(t, s, "rpms/hello", 1, storetest.Shape{{Kind: models.KojiBuildStep, Targets: []string{"f43"}}})
 	run := failed.Steps[0].Targets[0].Run

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -23,7 +24,7 @@ import (
 func rerunCommand(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("rerun", flag.ContinueOnError)
 	explain(flags, args, stdout, stderr, "Usage: millrace rerun PIPELINE [--failed | --all | --step STEP | --target STEP/TARGET | --from STEP]\n"+
-		"                       [--restart] [--dry-run] [--wait]\n\n"+
+		"                       [--current-config] [--restart] [--dry-run] [--wait]\n\n"+
 		"Makes the next attempt of a pipeline, which is named by its number or the address of\n"+
 		"its page: of what failed, unless something else is asked for, with what follows from\n"+
 		"it. First it is printed what will run and what is kept. `millrace login` first.\n\n"+
@@ -36,6 +37,7 @@ func rerunCommand(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&w.step, "step", "", "all targets of a step")
 	flags.StringVar(&w.target, "target", "", "one target: STEP/TARGET")
 	flags.StringVar(&w.from, "from", "", "what has not passed of a step, and all steps that follow it")
+	flags.BoolVar(&w.current, "current-config", false, "with the package config as it is now, instead of as it was at the event")
 	flags.BoolVar(&w.restart, "restart", false, "stop what still runs and begin it anew, instead of waiting for it")
 	flags.BoolVar(&w.dryRun, "dry-run", false, "print what would be done, and do nothing")
 	flags.BoolVar(&w.wait, "wait", false, "wait for the end of the new attempt")
@@ -74,12 +76,16 @@ type rerunWish struct {
 	out                           io.Writer
 	failed, all                   bool
 	step, target, from            string
+	current                       bool
 	restart, dryRun, wait, asJSON bool
 }
 
 // which is the choice in the words of the API.
 func (w *rerunWish) which() (handlers.Which, error) {
 	which := handlers.Which{Scope: models.ScopeFailed, Restart: w.restart}
+	if w.current {
+		which.Config = "current"
+	}
 	choices := 0
 	choose := func(chosen bool, scope models.Scope, step, target string) {
 		if chosen {
@@ -105,6 +111,9 @@ func (w *rerunWish) which() (handlers.Which, error) {
 // do previews the rerun, and makes it unless only that is asked for.
 func (w *rerunWish) do(ctx context.Context, id int64, which handlers.Which) (int, error) {
 	q := url.Values{"scope": {string(which.Scope)}, "restart": {strconv.FormatBool(which.Restart)}}
+	if which.Config != "" {
+		q.Set("config", which.Config)
+	}
 	if which.Step != "" {
 		q.Set("step", which.Step)
 	}
@@ -133,6 +142,7 @@ func (w *rerunWish) do(ctx context.Context, id int64, which handlers.Which) (int
 		return 1, refused
 	}
 	// If the answer is lost, the same key makes no second attempt.
+	which.Seen = preview.ConfigSHA
 	body := handlers.RerunBody{Which: which, ExpectedAttempt: preview.Attempt}
 	var made handlers.Pipeline
 	if err := w.ask(ctx, http.MethodPost, path, body, &made, "Idempotency-Key", rand.Text()); err != nil {
@@ -164,10 +174,22 @@ func printPreview(out io.Writer, r *remote, p handlers.RerunPreview) {
 		list  []handlers.RerunTarget
 	}{
 		{"Runs again", p.Run}, {"Is still on its way", p.Awaited}, {"Cannot be repeated", p.Fixed},
-		{"Is stopped first", p.Stopped}, {"Is kept", p.Reused},
+		{"Is stopped first", p.Stopped}, {"Is kept", p.Reused}, {"Is not there any more", p.Removed},
 	} {
 		if len(part.list) > 0 {
 			fmt.Fprintf(out, "%s (%d): %s\n", part.title, len(part.list), targetsOf(part.list))
+		}
+	}
+	if p.ConfigSHA != "" {
+		fmt.Fprintf(out, "With %s as it is at %.12s:\n", p.ConfigFile, p.ConfigSHA)
+		for _, c := range p.Changes {
+			fmt.Fprintf(out, "  %s %s\n", c.Change, strings.TrimSuffix(c.Step+" "+c.Target, " "))
+			for _, s := range c.Settings {
+				fmt.Fprintf(out, "    %s: %s -> %s\n", s.Name, cmp.Or(s.From, "not set"), cmp.Or(s.To, "not set"))
+			}
+		}
+		if len(p.Changes) == 0 {
+			fmt.Fprintln(out, "  the plan is the same")
 		}
 	}
 	if p.NewerID != nil {
