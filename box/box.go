@@ -24,6 +24,7 @@ import (
 	"sync"
 	"time"
 
+	"millrace/clients/anitya/anityafake"
 	"millrace/clients/bodhi/bodhifake"
 	"millrace/clients/bugzilla/bugzillafake"
 	"millrace/clients/copr/coprfake"
@@ -32,6 +33,7 @@ import (
 	"millrace/clients/git"
 	"millrace/clients/git/fakeforge"
 	"millrace/clients/github/githubfake"
+	"millrace/clients/koji/kojifake"
 	"millrace/clients/lookaside/lookasidefake"
 	"millrace/clients/pagure/pagurefake"
 	"millrace/clients/testingfarm/testingfarmfake"
@@ -65,6 +67,8 @@ type Box struct {
 	// Lookaside keeps the archives of packages, Bugzilla bugs about new versions.
 	Lookaside *lookasidefake.Server
 	Bugzilla  *bugzillafake.Server
+	Koji      *kojifake.Fake
+	Anitya    *anityafake.Server // watches releases
 
 	options Options
 	access  Access
@@ -81,6 +85,11 @@ type Box struct {
 	working sync.WaitGroup
 
 	farming sync.Mutex // one submission of tests at a time
+
+	releasing sync.Mutex // one release at a time
+
+	failing  sync.Mutex
+	failures []string // builds in Koji that are to fail, by a part of their names
 
 	mu       sync.Mutex
 	service  string // its address
@@ -141,6 +150,7 @@ func (b *Box) start(ctx context.Context) error {
 		})
 	}
 	b.working.Go(b.lookAfter)
+	b.working.Go(b.runBodhi)
 	return nil
 }
 
@@ -187,11 +197,6 @@ func (b *Box) startServices(ctx context.Context) error {
 		Pace: testingfarmfake.Pace{New: o.Pace.Wait / 3, Queued: o.Pace.Wait - o.Pace.Wait/3, Running: o.Pace.Test},
 	})
 	if err != nil {
-		return err
-	}
-	b.Bodhi = bodhifake.New()
-	b.Bodhi.Address = b.access.BodhiURL
-	if err := b.Bodhi.Open(b.path("bodhi")); err != nil {
 		return err
 	}
 	b.Accounts, err = fasfake.New(fasfake.Config{
@@ -335,6 +340,8 @@ func (b *Box) serve(w http.ResponseWriter, r *http.Request) {
 		b.Accounts.ServeHTTP(w, r)
 	case slices.ContainsFunc(bodhiPaths, func(dir string) bool { return within(p, "/bodhi/"+dir) }):
 		http.StripPrefix("/bodhi", b.Bodhi).ServeHTTP(w, r)
+	case within(p, "/anitya/api"):
+		http.StripPrefix("/anitya", b.Anitya).ServeHTTP(w, r)
 	case within(p, "/bugzilla/rest"):
 		http.StripPrefix("/bugzilla", b.Bugzilla).ServeHTTP(w, r)
 	case within(p, "/fasjson/v1"):
@@ -405,5 +412,7 @@ func (b *Box) setURL(url, packages string) {
 	a.Notifications = url + "/" + notificationsOwner + "/" + notificationsName
 	a.CoprURL, a.TestingFarmURL, a.BodhiURL = url+"/copr", url+"/testing-farm/v0.1", url+"/bodhi"
 	a.DistGitURL, a.LookasideURL, a.FASJSONURL = packages, packages+"/repo/pkgs", url+"/fasjson"
-	a.BugzillaURL = url + "/bugzilla"
+	a.BugzillaURL, a.AnityaURL = url+"/bugzilla", url+"/anitya"
+	a.KojiHubURL, a.KojiWebURL, a.KojiFilesURL = packages+"/kojihub", packages+"/koji", packages
+	a.BodhiIssuer = a.BodhiURL + "/openidc"
 }

@@ -25,6 +25,7 @@ import (
 	"millrace/clients/fedbus"
 	"millrace/clients/github"
 	"millrace/clients/github/githubfake"
+	"millrace/clients/koji/kojifake"
 	"millrace/clients/testingfarm"
 	"millrace/models"
 
@@ -264,6 +265,10 @@ func TestAccess(t *testing.T) {
 	if err != nil || !strings.Contains(string(text), "copr_build") {
 		t.Errorf("config = %q, %v", text, err)
 	}
+	built := kojifake.Spec{Name: "hello-world", Version: "1.3.0", Release: "1.fc44"}
+	if _, err := b.Koji.AddBuild("packit", built, "f44-updates-candidate"); err != nil {
+		t.Fatal(err)
+	}
 	updates := &bodhi.Client{BaseURL: b.Access().BodhiURL, Account: &bodhi.Account{
 		Issuer:    b.Access().BodhiURL + "/openidc",
 		Negotiate: bodhifake.Negotiate("packit"),
@@ -272,7 +277,7 @@ func TestAccess(t *testing.T) {
 	if err != nil || len(releases) == 0 {
 		t.Errorf("releases = %v, %v", releases, err)
 	}
-	saved, err := updates.CreateUpdate(t.Context(), &bodhi.Draft{Builds: []string{"hello-1.0-1.fc44"}, Notes: "New.", Type: "enhancement"})
+	saved, err := updates.CreateUpdate(t.Context(), &bodhi.Draft{Builds: []string{built.NVR()}, Notes: "New.", Type: "enhancement"})
 	if err != nil {
 		t.Fatalf("submitting an update: %v", err)
 	}
@@ -311,6 +316,8 @@ func TestPages(t *testing.T) {
 	}{
 		{"/", 200, []string{"packit/hello-world", "Breaks a build in one chroot", "pull_request opened", "Loses messages"}},
 		{"/packit", 200, []string{"packit/hello-world"}},
+		{"/fedora/", 200, []string{"rpms/hello-world", "fedora-crafts/loom", "A week passes", "No updates yet"}},
+		{"/bugzilla/show_bug.cgi?id=1", 404, nil},
 		{"/packit/hello-world", 200, []string{"git clone " + b.URL() + "/packit/hello-world.git", "hello-world.spec", "1.2.0", "Read names with readarray -d"}},
 		{"/packit/hello-world/pulls", 200, []string{"#1"}},
 		{"/packit/hello-world/tree/1.0.0", 200, []string{"Files of 1.0.0"}},

@@ -44,24 +44,26 @@ type Pace struct {
 	Wait   time.Duration // until Testing Farm has a machine
 	Test   time.Duration // running tests
 	Outage time.Duration // of a service that is switched off
-	Stroll time.Duration // between pull requests that the box opens by itself
+	// Compose is between two composes of Bodhi, which are a day apart at Fedora.
+	Compose time.Duration
+	Stroll  time.Duration // between pull requests that the box opens by itself
 }
 
 // FastPace is for tests, DemoPace for people who want to see things move.
 var (
 	FastPace = Pace{
 		Queue: 50 * time.Millisecond, SRPM: 300 * time.Millisecond, Chroot: 400 * time.Millisecond,
-		Wait: 100 * time.Millisecond, Test: 300 * time.Millisecond, Outage: 2 * time.Second, Stroll: 200 * time.Millisecond,
+		Wait: 100 * time.Millisecond, Test: 300 * time.Millisecond, Outage: 2 * time.Second, Compose: time.Second, Stroll: 200 * time.Millisecond,
 	}
 	DemoPace = Pace{
 		Queue: time.Second, SRPM: 4 * time.Second, Chroot: 9 * time.Second,
-		Wait: 3 * time.Second, Test: 8 * time.Second, Outage: time.Minute, Stroll: 12 * time.Second,
+		Wait: 3 * time.Second, Test: 8 * time.Second, Outage: time.Minute, Compose: 20 * time.Second, Stroll: 12 * time.Second,
 	}
 )
 
 // Times is the pace at which everything goes n times as fast.
 func (p Pace) Times(n float64) Pace {
-	for _, d := range []*time.Duration{&p.Queue, &p.SRPM, &p.Chroot, &p.Wait, &p.Test, &p.Outage, &p.Stroll} {
+	for _, d := range []*time.Duration{&p.Queue, &p.SRPM, &p.Chroot, &p.Wait, &p.Test, &p.Outage, &p.Compose, &p.Stroll} {
 		*d = time.Duration(float64(*d) / n)
 	}
 	return p
@@ -99,10 +101,13 @@ type Access struct {
 	DistGitURL                  string
 	PackagesUser, PackagesToken string
 	LookasideURL                string
-	BugzillaURL                 string
-	KerberosToken               string // in place of a ticket of PackagesUser
-	FASJSONURL                  string // without the version
-	FASJSONToken                string // in place of one of Kerberos
+	BugzillaURL, AnityaURL      string
+
+	KojiHubURL, KojiWebURL, KojiFilesURL string
+	BodhiIssuer                          string // of logins to Bodhi
+	KerberosToken                        string // in place of a ticket of PackagesUser
+	FASJSONURL                           string // without the version
+	FASJSONToken                         string // in place of one of Kerberos
 
 	Notifications string // repository where people prove who they are
 

@@ -58,6 +58,12 @@ func (b *Box) routes() http.Handler {
 	own.HandleFunc("GET /copr/coprs/build/{id}/{$}", b.page(b.showBuild))
 	own.HandleFunc("GET /testing-farm/{$}", b.page(b.showFarm))
 	own.HandleFunc("GET /bodhi/{$}", b.page(b.showBodhi))
+	own.HandleFunc("GET /fedora/{$}", b.page(b.showFedora))
+	own.HandleFunc("POST /fedora/pass", b.do(b.actPass))
+	own.HandleFunc("POST /fedora/fail", b.do(b.actFailBuild))
+	own.HandleFunc("POST /fedora/merge/{package}", b.do(b.actDistGitMerge))
+	own.HandleFunc("POST /fedora/karma/{alias}", b.do(b.actKarma))
+	own.HandleFunc("GET /bugzilla/show_bug.cgi", b.page(b.showBug))
 	own.HandleFunc("GET /accounts/{$}", b.page(b.showPeople))
 	own.HandleFunc("POST /accounts/people/{login}", b.do(b.actPerson))
 	own.HandleFunc("GET /accounts/login", b.showLogin)
@@ -70,6 +76,7 @@ func (b *Box) routes() http.Handler {
 	forge.HandleFunc("GET /{owner}/{repo}/tree/{rev...}", b.page(b.showRepo))
 	forge.HandleFunc("GET /{owner}/{repo}/blob/{rev}/{path...}", b.page(b.showFile))
 	forge.HandleFunc("GET /{owner}/{repo}/commit/{rev}", b.page(b.showCommit))
+	forge.HandleFunc("GET /{owner}/{repo}/archive/{tag}/{file}", b.serveArchive)
 	forge.HandleFunc("GET /{owner}/{repo}/pulls", b.page(b.showRepo))
 	forge.HandleFunc("GET /{owner}/{repo}/pull/{number}", b.page(b.showPull))
 	forge.HandleFunc("GET /{owner}/{repo}/issues", b.page(b.showRepo))
@@ -78,6 +85,7 @@ func (b *Box) routes() http.Handler {
 	forge.HandleFunc("POST /{owner}/{repo}/issues", b.do(b.actOpenIssue))
 	forge.HandleFunc("POST /{owner}/{repo}/issues/{number}/comment", b.do(b.actCommentIssue))
 	forge.HandleFunc("POST /{owner}/{repo}/commit/{rev}/comment", b.do(b.actCommentCommit))
+	forge.HandleFunc("POST /{owner}/{repo}/release", b.do(b.actRelease))
 	forge.HandleFunc("POST /{owner}/{repo}/open", b.do(b.actOpen))
 	forge.HandleFunc("POST /{owner}/{repo}/pulls", b.do(b.actOpenFrom))
 	for name, act := range map[string]func(context.Context, string, int, *http.Request) error{
@@ -90,7 +98,7 @@ func (b *Box) routes() http.Handler {
 
 	pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-		if slices.Contains([]string{"", "-", "static", "copr", "testing-farm", "bodhi", "accounts"}, first) {
+		if slices.Contains([]string{"", "-", "static", "copr", "testing-farm", "bodhi", "fedora", "bugzilla", "accounts"}, first) {
 			own.ServeHTTP(w, r)
 			return
 		}

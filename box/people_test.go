@@ -75,7 +75,7 @@ func TestPeopleChange(t *testing.T) {
 		t.Errorf("pavel is %q and %q", account("pavel"), level("pavel"))
 	}
 	access, err := packages.Access(t.Context(), rightsPackage)
-	if err != nil || len(access.Admins) != 1 || access.Admins[0] != "nils" || len(access.Committers) != 1 || len(access.Collaborators) != 1 {
+	if err != nil || len(access.Admins) != 2 || access.Admins[0] != "nils" || len(access.Committers) != 1 || len(access.Collaborators) != 1 {
 		t.Errorf("dist-git says %+v, %v", access, err)
 	}
 	change("nobody", http.StatusUnprocessableEntity, "role", "admin")

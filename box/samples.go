@@ -59,8 +59,12 @@ esac
 `, p.name, strings.ToLower(p.summary[:1])+p.summary[1:], version, p.says)
 }
 
-func (p *program) spec(version string) string {
-	trouble := ""
+// spec is the spec file of a version; home is the repository that it comes from.
+func (p *program) spec(version, home string) string {
+	trouble, source := "", "%{name}-%{version}.tar.gz"
+	if p.dir == "" {
+		source = "%{url}/archive/%{version}/" + source
+	}
 	if p.breaksOn != "" {
 		trouble = breakage(p.breaksOn, p.name+": "+p.because) + "\n"
 	}
@@ -69,8 +73,8 @@ Version:        %s
 Release:        1%%{?dist}
 Summary:        %s
 License:        %s
-URL:            https://example.org/%[1]s
-Source0:        %%{name}-%%{version}.tar.gz
+URL:            %[7]s
+Source0:        %[8]s
 BuildArch:      noarch
 
 %%description
@@ -94,7 +98,7 @@ bash ./%[6]s --version
 %%changelog
 * Mon Jun 01 2026 The maintainers <maintainers@example.org> - %[2]s-1
 - Release %[2]s
-`, p.name, version, p.summary, p.license, trouble, p.path(p.name))
+`, p.name, version, p.summary, p.license, trouble, p.path(p.name), home, source)
 }
 
 // breakage is a line of %build that fails in the chroots of one release only.
@@ -103,8 +107,8 @@ func breakage(dist, why string) string {
 	return fmt.Sprintf("%%{?%s:echo %q >&2; exit 1}", dist, why)
 }
 
-// files are those of a version.
-func (s *sample) files(n int) map[string]string {
+// files are those of a version; forge is the address of the forge.
+func (s *sample) files(n int, forge string) map[string]string {
 	files := map[string]string{
 		"README.md": fmt.Sprintf("# %s\n\n%s.\n\nIt lives in Fedora in a box, and nowhere else.\n", s.name, s.description),
 		"LICENSE":   "You may do with this what you like, if you tell others the same.\n",
@@ -112,7 +116,7 @@ func (s *sample) files(n int) map[string]string {
 	for _, p := range s.programs {
 		version := p.versions[min(n, len(p.versions)-1)]
 		files[p.path(p.name)] = p.script(version)
-		files[p.path(p.name+".spec")] = p.spec(version)
+		files[p.path(p.name+".spec")] = p.spec(version, forge+"/"+s.fullName())
 	}
 	if len(s.tests) > 0 {
 		files[".fmf/version"] = "1\n"
@@ -163,7 +167,7 @@ func (b *Box) seed(ctx context.Context) error {
 		return err
 	}
 	for i := range samples {
-		if err := samples[i].create(ctx, forge, &clock); err != nil {
+		if err := samples[i].create(ctx, forge, b.access.URL, &clock); err != nil {
 			forge.Close()
 			return fmt.Errorf("making %s: %w", samples[i].fullName(), err)
 		}
@@ -172,7 +176,7 @@ func (b *Box) seed(ctx context.Context) error {
 	return os.Rename(next, b.path("forge"))
 }
 
-func (s *sample) create(ctx context.Context, forge *githubfake.Fake, clock *time.Time) error {
+func (s *sample) create(ctx context.Context, forge *githubfake.Fake, address string, clock *time.Time) error {
 	if err := forge.AddOrganization(s.owner); err != nil {
 		return err
 	}
@@ -189,7 +193,7 @@ func (s *sample) create(ctx context.Context, forge *githubfake.Fake, clock *time
 		if version != "" {
 			message = "Release " + version
 		}
-		files := s.files(n)
+		files := s.files(n, address)
 		if n == 0 {
 			// The config and the tests come when there is something to test.
 			later := make(map[string]string)
@@ -279,6 +283,12 @@ jobs:
   - fedora-43
   - fedora-44
   - fedora-rawhide
+# Propose each release to Fedora and EPEL 9.
+- job: propose_downstream
+  trigger: release
+  dist_git_branches:
+  - fedora-all
+  - epel-9
 `,
 	},
 	{

@@ -13,6 +13,7 @@ type crumb struct{ Text, URL string }
 
 var menu = []struct{ Key, Text, URL string }{
 	{"home", "Repositories", "/"},
+	{"fedora", "Fedora", "/fedora/"},
 	{"copr", "Copr", "/copr/"},
 	{"farm", "Testing Farm", "/testing-farm/"},
 	{"bodhi", "Bodhi", "/bodhi/"},

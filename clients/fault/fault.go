@@ -1,6 +1,6 @@
 // Package fault lets the small versions of services misbehave on request, and
 // remembers what they were asked. It stands between their server and
-// themselves.
+// themselves. What outlives their process it keeps in files.
 package fault
 
 import (

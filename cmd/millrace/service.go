@@ -39,9 +39,9 @@ type service struct {
 	runner   *jobs.Runner
 	bus      *fedmsg.Consumer // nil if there is none to listen to
 	tool     string           // SHA-256 of this program
-	kerberos negotiator        // nil: we log in nowhere with it
-	people    *fasjson.Client // nil: nobody knows what accounts people have
-	observe   func(service, operation string, status int, err error, took time.Duration)
+	kerberos negotiator       // nil: we log in nowhere with it
+	people   *fasjson.Client  // nil: nobody knows what accounts people have
+	observe  func(service, operation string, status int, err error, took time.Duration)
 }
 
 // openService opens the database, brings the embedded one up to date, and makes

@@ -1,12 +1,13 @@
-// Package anityafake is a small Anitya that speaks its protocol over HTTP, in
-// memory, and tells the bus of new versions, with the program beside it that
-// files bugs about them.
+// Package anityafake is a small Anitya that speaks its protocol over HTTP and
+// tells the bus of new versions, with the program beside it that files bugs about
+// them.
 package anityafake
 
 import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,9 +33,32 @@ type Server struct {
 	faults fault.Faults
 
 	mu       sync.Mutex // above what follows
+	file     string     // that keeps the rest; empty: memory alone
 	projects []*anitya.Project
 	mappings []anitya.Mapping
 }
+
+// world is what outlives the process.
+type world struct {
+	Projects []*anitya.Project
+	Mappings []anitya.Mapping
+}
+
+// Open keeps what is watched in a file of dir, and goes on from what is there.
+func (s *Server) Open(dir string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.file = filepath.Join(dir, "anitya.json")
+	var w world
+	if err := fault.Load(s.file, &w); err != nil {
+		return fmt.Errorf("opening anitya: %w", err)
+	}
+	s.projects, s.mappings = w.Projects, w.Mappings
+	return nil
+}
+
+// keep writes down what is watched. The lock is held.
+func (s *Server) keep() error { return fault.Keep(s.file, world{s.projects, s.mappings}) }
 
 const (
 	versionTopic = "org.release-monitoring.prod.anitya.project.version.update.v2"
@@ -48,7 +72,7 @@ func (s *Server) Misbehave(faults ...Fault) { s.faults.Misbehave(faults...) }
 func (s *Server) Requests() []string { return s.faults.Requests() }
 
 // Add has a project watched and returns its number. Its versions are given the
-// newest first.
+// newest first. What is kept in a file is written down by the next Map or Release.
 func (s *Server) Add(p anitya.Project) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +96,18 @@ func (s *Server) Map(distribution, pkg string, project int64) error {
 		return fmt.Errorf("there is no project %d", project)
 	}
 	s.mappings = append(s.mappings, anitya.Mapping{Distribution: distribution, Package: pkg, Project: p.Name, Ecosystem: p.Ecosystem})
-	return nil
+	return s.keep()
+}
+
+// Projects are those that are watched.
+func (s *Server) Projects() []anitya.Project {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []anitya.Project
+	for _, p := range s.projects {
+		found = append(found, *p)
+	}
+	return found
 }
 
 func (s *Server) find(id int64) *anitya.Project {
@@ -112,7 +147,11 @@ func (s *Server) Release(project int64, versions, stable []string) error {
 			fedora = append(fedora, m.Package)
 		}
 	}
+	err := s.keep()
 	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
 	message := map[string]any{"distro": nil, "project": now, "message": map[string]any{
 		"agent": "anitya", "ecosystem": p.Ecosystem, "old_version": null(old), "upstream_versions": versions,
 		"versions": now["versions"], "stable_versions": now["stable_versions"], "packages": packages, "project": now,

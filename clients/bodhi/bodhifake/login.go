@@ -40,10 +40,14 @@ type login struct {
 	till           time.Time
 }
 
+// tokenPrefix is what stands before the login in what is shown for a ticket, as in
+// the other small services.
+const tokenPrefix = "sim:"
+
 // Negotiate makes the tokens by which the identity provider knows a user, for
 // bodhi.Account.
 func Negotiate(user string) func(context.Context, string) ([]byte, error) {
-	return func(context.Context, string) ([]byte, error) { return []byte("ticket of " + user), nil }
+	return func(context.Context, string) ([]byte, error) { return []byte(tokenPrefix + user), nil }
 }
 
 func ticketOf(header string) (user string, ok bool) {
@@ -55,7 +59,7 @@ func ticketOf(header string) (user string, ok bool) {
 	if err != nil {
 		return "", false
 	}
-	return strings.CutPrefix(string(b), "ticket of ")
+	return strings.CutPrefix(string(b), tokenPrefix)
 }
 
 // ExpireSessions ends all logins: cookies are no longer of use.

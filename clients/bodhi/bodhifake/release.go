@@ -32,8 +32,28 @@ func (r release) composed() bool { return r.Branch != "rawhide" && r.Name != "EL
 
 func (r release) frozen() bool { return r.State == "frozen" }
 
-// candidate is the tag from which people make updates. For Rawhide nobody does.
-func (r release) candidate() string { return r.base() + "-updates-candidate" }
+// Tags are those that Koji has for the builds of a release: from which people make
+// updates (for Rawhide nobody does), of what is tested, and of what is out.
+type Tags struct{ Candidate, Testing, Stable string }
+
+func (r release) tags() Tags {
+	base := r.base()
+	switch {
+	case r.IDPrefix == "FEDORA-EPEL":
+		return Tags{base + "-testing-candidate", base + "-testing", base}
+	case !r.composed():
+		return Tags{base + "-updates-candidate", base + "-updates-testing", base}
+	}
+	return Tags{base + "-updates-candidate", base + "-updates-testing", base + "-updates"}
+}
+
+// TagsOf returns the tags of a release, such as F44.
+func (s *Server) TagsOf(name string) (Tags, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.release(name)
+	return r.tags(), ok
+}
 
 // leastDays is for how long an update is tested at least.
 func (r release) leastDays() int {
@@ -55,7 +75,7 @@ func (r release) MarshalJSON() ([]byte, error) {
 	tag := func(end string) string { return r.base() + end }
 	return json.Marshal(map[string]any{
 		"name": r.Name, "long_name": r.LongName, "version": r.Version, "id_prefix": r.IDPrefix, "branch": r.Branch, "state": r.State,
-		"dist_tag": r.base(), "stable_tag": tag("-updates"), "testing_tag": tag("-updates-testing"), "candidate_tag": r.candidate(),
+		"dist_tag": r.base(), "stable_tag": r.tags().Stable, "testing_tag": r.tags().Testing, "candidate_tag": r.tags().Candidate,
 		"pending_signing_tag": tag("-signing-pending"), "pending_testing_tag": tag("-updates-testing-pending"),
 		"pending_stable_tag": tag("-updates-pending"), "override_tag": tag("-override"), "mail_template": "fedora_errata_template",
 		"composed_by_bodhi": r.composed(), "create_automatic_updates": !r.composed(), "package_manager": manager,

@@ -444,7 +444,7 @@ func (s *Server) builds(w http.ResponseWriter, f form, edited *Update) (builds [
 			if !exists {
 				return bad("builds", "Build does not exist: %s", nvr)
 			}
-			allowed := []string{rel.candidate(), rel.base() + "-updates-testing"}
+			allowed := []string{rel.tags().Candidate, rel.tags().Testing}
 			if !slices.ContainsFunc(tags, func(t string) bool { return slices.Contains(allowed, t) }) {
 				return bad("builds", "Invalid tag: %s not tagged with any of the following tags ['%s']", nvr, strings.Join(allowed, "', '"))
 			}

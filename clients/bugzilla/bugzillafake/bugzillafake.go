@@ -1,5 +1,5 @@
 // Package bugzillafake is a small Bugzilla, as Red Hat's is, that speaks its
-// protocol over HTTP, in memory: bearer tokens only, several components to a
+// protocol over HTTP: bearer tokens only, several components to a
 // bug, twenty results where no limit is given.
 package bugzillafake
 
@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,13 +29,42 @@ type Server struct {
 	faults fault.Faults
 
 	mu   sync.Mutex // above what follows
+	file string     // that keeps the bugs; empty: memory alone
 	bugs []*bug
 }
 
 type bug struct {
 	bugzilla.Bug
-	private  bool
-	comments []bugzilla.Comment
+	Private bool
+	Said    []bugzilla.Comment
+}
+
+// Open keeps the bugs in a file of dir, and goes on from what is there.
+func (s *Server) Open(dir string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.file = filepath.Join(dir, "bugs.json")
+	if err := fault.Load(s.file, &s.bugs); err != nil {
+		return fmt.Errorf("opening bugzilla: %w", err)
+	}
+	return nil
+}
+
+// Bugs are all bugs with what was said of them, the oldest first.
+func (s *Server) Bugs() []Bug {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []Bug
+	for _, b := range s.bugs {
+		all = append(all, Bug{b.Bug, slices.Clone(b.Said)})
+	}
+	return all
+}
+
+// Bug is a bug with what was said of it, the oldest first.
+type Bug struct {
+	bugzilla.Bug
+	Said []bugzilla.Comment
 }
 
 const firstID = 2300001
@@ -51,10 +81,16 @@ func (s *Server) Requests() []string { return s.faults.Requests() }
 func (s *Server) File(b bugzilla.Bug, description string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.file(b, description).ID
+	filed := s.add(b, description)
+	s.keep()
+	return filed.ID
 }
 
-func (s *Server) file(b bugzilla.Bug, description string) *bug {
+// keep writes the bugs down; what cannot be written is remembered all the same.
+// The lock is held.
+func (s *Server) keep() { _ = fault.Keep(s.file, s.bugs) }
+
+func (s *Server) add(b bugzilla.Bug, description string) *bug {
 	now := time.Now().UTC().Truncate(time.Second)
 	b.ID, b.Created, b.Changed = firstID+len(s.bugs), now, now
 	for to, otherwise := range map[*string]string{&b.Status: "NEW", &b.Product: "Fedora", &b.AssignedTo: "nobody@fedoraproject.org", &b.Creator: "ann@example.org"} {
@@ -74,7 +110,7 @@ func (s *Server) file(b bugzilla.Bug, description string) *bug {
 
 func (b *bug) say(who, text string) {
 	b.Changed = time.Now().UTC().Truncate(time.Second)
-	b.comments = append(b.comments, bugzilla.Comment{ID: int64(b.ID)*100 + int64(len(b.comments)), Creator: who, Text: text, At: b.Changed})
+	b.Said = append(b.Said, bugzilla.Comment{ID: int64(b.ID)*100 + int64(len(b.Said)), Creator: who, Text: text, At: b.Changed})
 }
 
 // Release files the bug that says that a package has a new version, or brings the
@@ -87,12 +123,15 @@ func (s *Server) Release(pkg, version string) int {
 		if of, _, ok := b.Release(); ok && of == pkg && b.Open && b.Product == "Fedora" && b.Creator == bugzilla.MonitoringAccount {
 			b.Summary = summary
 			b.say(b.Creator, "Releases retrieved: "+version)
+			s.keep()
 			return b.ID
 		}
 	}
-	return s.file(bugzilla.Bug{
+	filed := s.add(bugzilla.Bug{
 		Summary: summary, Components: []string{pkg}, Creator: bugzilla.MonitoringAccount, Keywords: []string{"FutureFeature", "Triaged"},
-	}, "Releases retrieved: "+version+"\nUpstream release that is considered latest: "+version).ID
+	}, "Releases retrieved: "+version+"\nUpstream release that is considered latest: "+version)
+	s.keep()
+	return filed.ID
 }
 
 // Hide makes a bug one that only those who are logged in may see.
@@ -100,7 +139,8 @@ func (s *Server) Hide(id int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if b := s.find(id); b != nil {
-		b.private = true
+		b.Private = true
+		s.keep()
 	}
 }
 
@@ -150,12 +190,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, 100, fmt.Sprintf("'%s' is not a valid bug number nor an alias to a bug.", key))
 	case b == nil:
 		fail(w, http.StatusNotFound, 101, fmt.Sprintf("Bug #%d does not exist.", id))
-	case b.private && user == "":
+	case b.Private && user == "":
 		fail(w, http.StatusUnauthorized, 102, fmt.Sprintf("You are not authorized to access bug #%d.", id))
 	case what == "" && r.Method == http.MethodGet:
 		answer(w, map[string]any{"bugs": []any{b.Bug}, "faults": []any{}})
 	case what == "comment" && r.Method == http.MethodGet:
-		answer(w, map[string]any{"bugs": map[string]any{key: map[string]any{"comments": b.comments}}, "comments": map[string]any{}})
+		answer(w, map[string]any{"bugs": map[string]any{key: map[string]any{"comments": b.Said}}, "comments": map[string]any{}})
 	case what == "" && r.Method == http.MethodPut:
 		s.change(w, r, user, b)
 	default:
@@ -204,7 +244,7 @@ func (s *Server) search(w http.ResponseWriter, r *http.Request, user string) {
 	found := []any{}
 	total := 0
 	for _, b := range s.bugs {
-		if b.private && user == "" || !one("product", b.Product) || !one("component", b.Components...) || !one("status", b.Status) ||
+		if b.Private && user == "" || !one("product", b.Product) || !one("component", b.Components...) || !one("status", b.Status) ||
 			!one("version", b.Versions...) || !strings.Contains(strings.ToLower(b.Summary), strings.ToLower(query.Get("summary"))) {
 			continue
 		}
@@ -238,6 +278,7 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request, user string, b *
 	if in.Comment.Body != "" {
 		b.say(user, in.Comment.Body)
 	}
+	s.keep()
 	answer(w, map[string]any{"bugs": []any{map[string]any{"id": b.ID, "last_change_time": b.Changed, "changes": map[string]any{}}}})
 }
 

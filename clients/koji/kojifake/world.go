@@ -222,6 +222,37 @@ func (f *Fake) Move(nvr, from, to, by string) error {
 	return nil
 }
 
+// TagsOf lists the tags of a complete build, and says whether there is one.
+func (f *Fake) TagsOf(nvr string) (tags []string, known bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b := f.buildNamed(nvr)
+	if b == nil || b.State != koji.BuildComplete {
+		return nil, false
+	}
+	for _, t := range byID(f.world.Tags) {
+		if slices.Contains(t.Builds, b.ID) {
+			tags = append(tags, t.Name)
+		}
+	}
+	return tags, true
+}
+
+// TaggedIn lists the newest build of each package in a tag, and says whether there
+// is the tag.
+func (f *Fake) TaggedIn(name string) (nvrs []string, known bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t := f.tagNamed(name)
+	if t == nil {
+		return nil, false
+	}
+	for _, x := range latest(f.taggedIn(t, false, ""), 1) {
+		nvrs = append(nvrs, x.build.nvr())
+	}
+	return nvrs, true
+}
+
 // RemoveSideTag removes a side tag, as Bodhi does when its update is stable.
 func (f *Fake) RemoveSideTag(name string) error {
 	f.mu.Lock()
