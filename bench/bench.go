@@ -67,6 +67,7 @@ var measurements = []measurement{
 	{"deep", "the last page of a list beside its first", deep},
 	{"scale", "lists of much beside lists of little", scale},
 	{"targets", "a pipeline of 200 targets beside one of 5", targets},
+	{"releases", "the way of a release of 30 branches beside a pipeline", releases},
 	{"intake", "webhooks stored each second beside inserts of a row", intake},
 	{"bus", "messages of the bus stored each second beside inserts of a row", bus},
 	{"engine", "steps settled each second beside pgbench's transactions", engine},

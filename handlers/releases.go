@@ -146,4 +146,3 @@ func (s *Server) showPackage(w http.ResponseWriter, r *http.Request) error {
 	}
 	return s.render(w, r, http.StatusOK, part(page))
 }
-

@@ -34,7 +34,7 @@ func seeded(t testing.TB, s *store.Store, size seed.Size) {
 }
 
 // big are the tables that no list may read whole.
-var big = []string{"pipelines", "runs", "events", "steps", "targets", "run_groups", "commits", "deliveries", "reports"}
+var big = []string{"products", "product_links", "pipelines", "runs", "events", "steps", "targets", "run_groups", "commits", "deliveries", "reports"}
 
 // statements collects the SQL of a store.
 type statements struct {
@@ -231,11 +231,62 @@ func otherReadings(t *testing.T, s *store.Store) []reading {
 		{"what came before an event", func(ctx context.Context, s *store.Store) error {
 			return ignore(s.EarlierEvents(ctx, &models.Event{ID: e.ID, ProjectID: p.ProjectID, Kind: models.CommentEvent, ExternalID: "pull_request/7"}))
 		}},
+		{"releases of a package", func(ctx context.Context, s *store.Store) error {
+			releases, err := s.Releases(ctx, "wheel-7", 0, 0, 20)
+			if err != nil || len(releases) == 0 {
+				return fmt.Errorf("there are no releases: %w", err)
+			}
+			return ignore(s.Ways(ctx, releases))
+		}},
+		{"releases of a project", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.Releases(ctx, "", p.ProjectID, 5000, 5))
+		}},
+		{"products of a run", func(ctx context.Context, s *store.Store) error { return ignore(s.ProductsOfRun(ctx, 77)) }},
+		{"due products", func(ctx context.Context, s *store.Store) error {
+			return s.InTx(ctx, func(tx *store.Tx) error { return ignore(tx.DueProducts(ctx, store.Now(), 10)) })
+		}},
+		{"what is switched on", func(ctx context.Context, s *store.Store) error { return ignore(s.Automations(ctx, p.ProjectID)) }},
 		{"what was held", func(ctx context.Context, s *store.Store) error {
 			return s.InTx(ctx, func(tx *store.Tx) error {
 				return ignore(tx.ReleaseHeld(ctx, &models.Allowance{Forge: "forge.test", Namespace: "packit"}, 20))
 			})
 		}},
+	}
+}
+
+// release stores so many products of releases: packages of ten each, whose
+// releases went one stage far, some of them told of by events.
+func release(t *testing.T, s *store.Store, products int) {
+	t.Helper()
+	var rows []*models.Product
+	var links []*models.ProductLink
+	for i := 1; i <= products; i++ {
+		p := &models.Product{
+			ID: int64(i), Kind: models.ReleaseProduct, Key: fmt.Sprint("r", i), ProjectID: int64(1 + i%400), Package: fmt.Sprintf("wheel-%d", i/20),
+			Name: fmt.Sprint("1.", i), State: models.ProductDone, CreatedAt: seededNow, UpdatedAt: seededNow,
+		}
+		if i%2 == 0 {
+			p.Kind, p.Branch, p.State, p.EventID = models.PullProduct, "f44", models.ProductOpen, int64(i%3000+1)
+			links = append(links, &models.ProductLink{ProductID: p.ID, FromID: p.ID - 1})
+		}
+		if i%500 == 0 {
+			p.PollAt = seededNow
+		}
+		rows = append(rows, p)
+	}
+	db := s.Writer()
+	for part := range slices.Chunk(rows, 500) {
+		if _, err := db.NewInsert().Model(&part).Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for part := range slices.Chunk(links, 500) {
+		if _, err := db.NewInsert().Model(&part).Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.ExecContext(t.Context(), "ANALYZE"); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -249,6 +300,7 @@ func TestListsReadNoTableWhole(t *testing.T) {
 	}
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		seeded(t, s, size)
+		release(t, s, 8000)
 		seen := new(statements)
 		plain := s.Writer()
 		s.Watch(seen)
@@ -319,7 +371,7 @@ func (n *planNode) problem(pipelines int) string {
 }
 
 // partial are indexes of the few rows that wait for something.
-var partial = regexp.MustCompile(`INDEX (run_groups_\w+|deliveries_unhandled|reports_unsent)$`)
+var partial = regexp.MustCompile(`INDEX (run_groups_\w+|deliveries_unhandled|reports_unsent|products_due)$`)
 
 var scanned = regexp.MustCompile(`^SCAN (\w+)(.*)`)
 

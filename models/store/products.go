@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -150,8 +152,10 @@ func (q queries) Releases(ctx context.Context, name string, projectID, before in
 	return releases, nil
 }
 
-// maxWay is how many products the way of one release may have.
-const maxWay = 2000
+const (
+	maxWay   = 2000 // products on the ways that are read together
+	maxDepth = 8    // stages of a way
+)
 
 // WayProducts returns a product and all that followed from it, directly or not,
 // in the order in which they became known.
@@ -168,26 +172,46 @@ func (q queries) WayProducts(ctx context.Context, rootID int64) ([]*models.Produ
 
 // WaysProducts is WayProducts for several products, by their ids.
 func (q queries) WaysProducts(ctx context.Context, rootIDs []int64) (map[int64][]*models.Product, error) {
-	if len(rootIDs) == 0 {
+	reached := make(map[int64]map[int64]bool, len(rootIDs)) // by product, the roots that it followed from
+	for _, id := range rootIDs {
+		reached[id] = map[int64]bool{id: true}
+	}
+	// The way has a handful of stages, and each is a query by an index: what a
+	// planner makes of a recursive query depends on what it guesses. The limit on
+	// depth ends what bad links might make go round in a circle.
+	next := rootIDs
+	for depth := 0; depth < maxDepth && len(next) > 0 && len(reached) < maxWay; depth++ {
+		var links []*models.ProductLink
+		if err := q.db.NewSelect().Model(&links).Where("from_id IN (?)", bun.List(next)).Order("from_id", "product_id").Limit(maxWay).Scan(ctx); err != nil {
+			return nil, fmt.Errorf("reading what followed from products: %w", err)
+		}
+		next = next[:0:0]
+		for _, l := range links {
+			roots := reached[l.ProductID]
+			if roots == nil {
+				roots = map[int64]bool{}
+				reached[l.ProductID] = roots
+			}
+			before := len(roots)
+			maps.Copy(roots, reached[l.FromID])
+			if len(roots) > before {
+				next = append(next, l.ProductID)
+			}
+		}
+	}
+	if len(reached) == 0 {
 		return nil, nil
 	}
-	var rows []struct {
-		Root int64
-		models.Product
-	}
-	// The way has a handful of stages. The limit on depth ends what bad links
-	// might make go round in a circle.
-	err := q.db.NewRaw(`WITH RECURSIVE way (root, id, depth) AS (
-			SELECT id, id, 0 FROM products WHERE id IN (?)
-			UNION SELECT way.root, l.product_id, way.depth + 1 FROM product_links l JOIN way ON l.from_id = way.id WHERE way.depth < 8)
-		SELECT w.root, product.* FROM (SELECT DISTINCT root, id FROM way) AS w JOIN products AS product ON product.id = w.id
-		ORDER BY w.root, product.id LIMIT ?`, bun.List(rootIDs), maxWay).Scan(ctx, &rows)
+	var products []*models.Product
+	err := q.db.NewSelect().Model(&products).Where("id IN (?)", bun.List(slices.Sorted(maps.Keys(reached)))).Order("id").Scan(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading what followed from products: %w", err)
+		return nil, fmt.Errorf("reading products: %w", err)
 	}
 	ways := make(map[int64][]*models.Product, len(rootIDs))
-	for i := range rows {
-		ways[rows[i].Root] = append(ways[rows[i].Root], &rows[i].Product)
+	for _, p := range products {
+		for root := range reached[p.ID] {
+			ways[root] = append(ways[root], p)
+		}
 	}
 	return ways, nil
 }

@@ -72,7 +72,7 @@ func (s *Server) start(bin string, durable bool) error {
 	args := []string{"-D", data, "-p", strconv.Itoa(s.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=300"}
 	if !durable {
-		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
+		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off")
 	}
 	var log bytes.Buffer
 	s.process = exec.Command(filepath.Join(bin, "postgres"), args...)
