@@ -114,7 +114,9 @@ func TestWatchedUpdate(t *testing.T) {
 		if err := c.updates.Compose(); err != nil {
 			t.Fatal(err)
 		}
-		c.soonProduct(t, ref, func(p *models.Product) bool { return p.State == models.ProductTesting && !p.Data.TestingAt.IsZero() && p.Data.StableAt.After(p.Data.TestingAt) })
+		c.soonProduct(t, ref, func(p *models.Product) bool {
+			return p.State == models.ProductTesting && !p.Data.TestingAt.IsZero() && p.Data.StableAt.After(p.Data.TestingAt)
+		})
 		if _, err := c.Bodhi.Request(t.Context(), alias, bodhi.Unpush); err != nil {
 			t.Fatal(err)
 		}
