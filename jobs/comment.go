@@ -28,6 +28,7 @@ type order struct {
 	on       string
 	pull     PullRequest       // that it stands below
 	commands []*models.Command // that are to start runs, and may
+	planned  []models.Planned  // what those in dist-git ask for
 	outcome
 }
 
@@ -100,6 +101,9 @@ func (r *Runner) handleComment(ctx context.Context, e *models.Event, m *models.M
 		if err := r.take(ctx, o, s); err != nil {
 			return err
 		}
+	}
+	if len(o.planned) > 0 {
+		return r.createPlanned(ctx, o)
 	}
 	if len(o.commands) > 0 {
 		return r.untilAgreed(func() error { return r.start(ctx, o) })
@@ -210,6 +214,8 @@ func (r *Runner) take(ctx context.Context, o *order, s models.Said) error {
 		return r.cancelOrdered(ctx, o, s.Command)
 	case models.VerifyCommand:
 		return r.verify(ctx, o, s.Command.Account)
+	case models.KojiBuildCommand, models.KojiTagCommand, models.UpdateCommand:
+		return r.inDistGit(ctx, o, s.Command)
 	default:
 		for _, c := range o.commands {
 			if c.Name == models.TestCommandName && s.Command.Name == c.Name && (c.Adds() || s.Command.Adds()) {
@@ -229,6 +235,10 @@ func (r *Runner) forbidden(ctx context.Context, o *order, c *models.Command) (st
 	switch {
 	case c.Name == models.HelpCommand:
 		return "", nil
+	case c.Name.InDistGit():
+		return r.forbiddenInDistGit(ctx, o, c)
+	case r.Packages.Holds(o.event.Project) && c.Name.StartsRuns():
+		return fmt.Sprintf("The command %s is for pull requests upstream.", c.Name), nil
 	case !c.Name.Served():
 		return fmt.Sprintf("This service understands the command %s, but does not carry it out yet.", c.Name), nil
 	case c.Name == models.VerifyCommand:
@@ -271,6 +281,9 @@ func (r *Runner) usage() string {
 			"`namespace/name#1`, or the address of a pull request, installs its builds too |",
 		"| `retest-failed` | repeats the tests that failed |",
 		"| `cancel` | stops what is still running |",
+		"| `koji-build` | in dist-git: builds the branch that the pull request is for |",
+		"| `create-update` | in dist-git: makes an update of the newest build for that branch |",
+		"| `koji-tag` | in dist-git: puts the stable build into the side tag of its group; `--all-branches` for all branches |",
 		"| `help` | shows this |",
 	}
 	return fmt.Sprintf("A command is a line that begins with `%s`; `--package NAME` before the command chooses a package. "+

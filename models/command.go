@@ -42,6 +42,8 @@ type Command struct {
 	Commit     string            // branch to take, in comments on commits
 	Release    string            // tag to take, in comments on commits
 	Account    string            // of the account system, for verify-fas
+
+	AllBranches bool // of the package config, not the pull request's alone
 }
 
 // PullName names a pull request of any project.
@@ -65,16 +67,26 @@ func (e *CommandError) Error() string { return e.Message }
 var commandOptions = map[CommandName][]string{
 	HelpCommand: {}, BuildCommand: {"commit", "release"}, RebuildFailed: {"commit", "release"}, RetestFailed: {"commit", "release"},
 	CancelCommand: {"commit", "release"}, VerifyCommand: {},
+	KojiBuildCommand: {}, UpdateCommand: {}, KojiTagCommand: {allBranches},
 	TestCommandName: {"identifier", "id", "labels", "env", "commit", "release"},
 }
 
 // notHere are the commands that are understood, and not carried out.
 var notHere = []CommandName{
-	UpstreamKojiCommand, VMImageCommand, ProposeCommand, PullCommand, KojiBuildCommand, KojiTagCommand, UpdateCommand,
+	UpstreamKojiCommand, VMImageCommand, ProposeCommand, PullCommand,
 }
+
+// allBranches is the one option that has no value.
+const allBranches = "all-branches"
 
 // Served reports whether commands of this name are carried out.
 func (n CommandName) Served() bool { return commandOptions[n] != nil }
+
+// InDistGit reports whether commands of this name are for pull requests of
+// packages.
+func (n CommandName) InDistGit() bool {
+	return n == KojiBuildCommand || n == KojiTagCommand || n == UpdateCommand
+}
 
 // StartsRuns reports whether commands of this name have something run.
 func (n CommandName) StartsRuns() bool {
@@ -87,7 +99,7 @@ func (n CommandName) StartsRuns() bool {
 
 // CommandNames are those that are carried out, in the order in which they are
 // listed to people.
-var CommandNames = []CommandName{BuildCommand, TestCommandName, RebuildFailed, RetestFailed, CancelCommand, HelpCommand}
+var CommandNames = []CommandName{BuildCommand, TestCommandName, RebuildFailed, RetestFailed, CancelCommand, KojiBuildCommand, UpdateCommand, KojiTagCommand, HelpCommand}
 
 // What a comment may ask for at most. Nobody types more.
 const (
@@ -278,6 +290,12 @@ func takeOption(words []string, options []string) (name, value string, rest []st
 	case len(fit) > 1:
 		return "", "", nil, &CommandError{fmt.Sprintf("%s may be --%s.", shown(given), strings.Join(fit, " or --"))}
 	}
+	if fit[0] == allBranches {
+		if has {
+			return "", "", nil, &CommandError{"--" + allBranches + " has no value."}
+		}
+		return fit[0], "", rest, nil
+	}
 	if !has {
 		if len(rest) == 0 || strings.HasPrefix(rest[0], "--") {
 			return "", "", nil, &CommandError{fmt.Sprintf("--%s needs a value.", fit[0])}
@@ -308,6 +326,8 @@ func (c *Command) set(name, value string) error {
 			c.Env = map[string]string{}
 		}
 		c.Env[key] = v
+	case allBranches:
+		c.AllBranches = true
 	case "commit":
 		c.Commit = value
 	case "release":

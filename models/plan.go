@@ -54,6 +54,10 @@ func (a *Asked) Wants(view *JobView) bool {
 			return false
 		case c.Name == BuildCommand:
 			return view.Type == JobCoprBuild
+		case c.Name == KojiBuildCommand:
+			return view.Type == JobKojiBuild
+		case c.Name == UpdateCommand:
+			return view.Type == JobBodhiUpdate
 		}
 		return c.Name == TestCommandName && view.Type == JobTests && c.MatchesTest(view)
 	})
@@ -316,7 +320,7 @@ func (p *planner) plan(name string) (Planned, bool) {
 	if len(b.pipeline.Steps) == 0 {
 		return Planned{}, false
 	}
-	if asked := p.facts.Asked; asked != nil && !asked.has(BuildCommand, name) && !b.hasTests() {
+	if asked := p.facts.Asked; asked != nil && !p.facts.Downstream.IsPackage && !asked.has(BuildCommand, name) && !b.hasTests() {
 		p.drop(name, "No tests that were asked for need it.")
 		return Planned{}, false
 	}

@@ -52,6 +52,9 @@ var downstreamTypes = map[JobType]StepKind{
 // starts reports whether an event that is this trigger starts the view. Bodhi
 // updates wait for builds under either name that Packit gave that.
 func (p *planner) starts(view *JobView) bool {
+	if p.facts.Asked != nil && p.facts.Downstream.IsPackage { // both kinds of builds and updates can be asked for
+		return p.facts.Asked.Wants(view) && view.Type.CanRun(view.Trigger)
+	}
 	if p.trigger == TriggerKojiBuild && view.Type == JobBodhiUpdate {
 		return view.Trigger == TriggerKojiBuild || view.Trigger == TriggerCommit
 	}
@@ -136,6 +139,8 @@ func (v *JobView) VersionOf(tag string) string {
 
 func (p *planner) buildObstacle(view *JobView, d *Downstream) string {
 	switch {
+	case p.facts.Asked != nil:
+		return p.branchObstacle(view, d)
 	case p.event.Kind == KojiTagEvent:
 		return p.sideTagObstacle(view, d)
 	case view.Trigger == TriggerKojiBuild:
@@ -184,6 +189,9 @@ func (d *Downstream) groupObstacle(view *JobView) string {
 }
 
 func (p *planner) updateObstacle(view *JobView, d *Downstream) string {
+	if p.facts.Asked != nil {
+		return p.branchObstacle(view, d)
+	}
 	if p.event.Kind != KojiBuildEvent && p.event.Kind != KojiTagEvent {
 		return "It waits for a Koji build."
 	}
