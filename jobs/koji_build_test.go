@@ -305,3 +305,42 @@ func (c *chain) soonUpdate(t *testing.T, nvrs ...string) {
 		return len(all) == 1 && slices.Equal(all[0].Builds, nvrs), all
 	})
 }
+
+// TestIdentity: what a spec file would be built as is known from the file alone, or
+// not at all.
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ name, spec, want string }{
+		{"plain", specOf("hello", "2"), "hello-2-1.fc43"},
+		{"macros of its own", "%global v 3\nName: hello\nVersion: %{v}.1\nRelease: 2%{?dist}.4\n", "hello-3.1-2.fc43.4"},
+		{"an epoch", "Name: hello\nEpoch: 2\nVersion: 1\nRelease: 1%{?dist}\n", "hello-1-1.fc43"},
+		{"autorelease", "Name: hello\nVersion: 1\nRelease: %autorelease\n", ""},
+		{"autorelease with a base", "Name: hello\nVersion: 1\nRelease: %autorelease -b 3\n", ""},
+		{"macros of others", "Name: hello\nVersion: %{kernel_version}\nRelease: 1%{?dist}\n", ""},
+		{"no version", "Name: hello\nRelease: 1%{?dist}\n", ""},
+		{"no spec file", "\x00\x01", ""},
+	} {
+		if got := identity([]byte(test.spec), ".fc43"); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+	if got := identity([]byte(specOf("hello", "2")), ""); got != "" {
+		t.Errorf("for a branch that is not known: %q", got)
+	}
+}
+
+// TestDraftOf: what a package config says of updates reaches Bodhi, but for what is
+// ours to say.
+func TestDraftOf(t *testing.T) {
+	t.Parallel()
+	d, unknown, err := draftOf(map[string]any{"type": "security", "severity": "high", "stable_karma": 2, "autotime": false, "nonsense": 1, "stable_days": nil})
+	if err != nil || d.Type != "security" || d.Severity != "high" || *d.StableKarma != 2 || *d.AutoTime || d.StableDays != nil || !slices.Equal(unknown, []string{"nonsense"}) {
+		t.Errorf("%+v, %v, %v", d, unknown, err)
+	}
+	if d, _, err := draftOf(nil); err != nil || d.Type != "enhancement" {
+		t.Errorf("nothing: %+v, %v", d, err)
+	}
+	if _, _, err := draftOf(map[string]any{"stable_karma": "three"}); err == nil || !strings.Contains(err.Error(), "stable_karma must not be a string") {
+		t.Errorf("a number that is a text: %v", err)
+	}
+}

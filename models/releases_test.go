@@ -138,3 +138,23 @@ func FuzzChroots(f *testing.F) {
 		rs.KojiTargets(name)
 	})
 }
+
+// TestDist: releases of packages end like the distribution that they are for.
+func TestDist(t *testing.T) {
+	t.Parallel()
+	releases := Releases{
+		{Name: "F45", LongName: "Fedora 45", Version: "45", IDPrefix: "FEDORA", Branch: "rawhide", State: "pending"},
+		{Name: "F44", LongName: "Fedora 44", Version: "44", IDPrefix: "FEDORA", Branch: "f44", State: "current"},
+		{Name: "EPEL-9", LongName: "Fedora EPEL 9", Version: "9", IDPrefix: "FEDORA-EPEL", Branch: "epel9", State: "current"},
+		{Name: "EPEL-10.2", LongName: "Fedora EPEL 10.2", Version: "10.2", IDPrefix: "FEDORA-EPEL", Branch: "epel10.2", State: "current"},
+		{Name: "EPEL-10.3", LongName: "Fedora EPEL 10.3", Version: "10.3", IDPrefix: "FEDORA-EPEL", Branch: "epel10", State: "current"},
+		{Name: "F41", LongName: "Fedora 41", Version: "41", IDPrefix: "FEDORA", Branch: "f41", State: "archived"},
+	}
+	for branch, want := range map[string]string{
+		"rawhide": ".fc45", "main": ".fc45", "f44": ".fc44", "epel9": ".el9", "epel10.2": ".el10_2", "epel10": ".el10_3", "f41": "", "topic": "", "eln": "",
+	} {
+		if got := releases.Dist(branch); got != want {
+			t.Errorf("%s: %q, want %q", branch, got, want)
+		}
+	}
+}

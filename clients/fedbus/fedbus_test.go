@@ -70,6 +70,14 @@ func TestEvents(t *testing.T) {
 		want              *models.Message
 	}{
 		{"build complete", "buildsys.build.state.change", kojiBuild("1", fromGit), &built},
+		{"update", "bodhi.update.request.testing", `{"agent": "ann", "update": {"alias": "FEDORA-2026-0a1b2c3d4e", "status": "pending",
+			"url": "https://bodhi.example.org/updates/FEDORA-2026-0a1b2c3d4e", "builds": [{"nvr": "mill-1.0-3.fc43"}]}}`, &models.Message{
+			Kind: models.BodhiUpdateEvent, Action: models.Updated, Actor: "ann", ExternalID: "FEDORA-2026-0a1b2c3d4e", State: "pending",
+			URL: "https://bodhi.example.org/updates/FEDORA-2026-0a1b2c3d4e", Builds: []string{"mill-1.0-3.fc43"},
+		}},
+		{"comment on an update", "bodhi.update.comment", `{"agent": "bob", "comment": {"karma": 1, "update": {"alias": "FEDORA-EPEL-2026-0a1b2c3d4e"}}}`, &models.Message{
+			Kind: models.BodhiUpdateEvent, Action: models.Updated, Actor: "bob", ExternalID: "FEDORA-EPEL-2026-0a1b2c3d4e",
+		}},
 		{"build started", "buildsys.build.state.change", kojiBuild("0", fromGit), with(built, func(m *models.Message) {
 			m.Action, m.State = models.Started, "building"
 		})},
@@ -165,6 +173,7 @@ func TestNoEvents(t *testing.T) {
 	}
 	tests := []struct{ name, topic, body, reason string }{
 		{"unknown topic", "meetbot.meeting.start", `{}`, "meetbot"},
+		{"update without alias", "bodhi.update.edit", `{"update": {"alias": "../x"}}`, "which update"},
 		{"build deleted", "buildsys.build.state.change", kojiBuild("2", "null"), "deleted"},
 		{"build in an unknown state", "buildsys.build.state.change", kojiBuild("9", "null"), "9"},
 		{"build without state", "buildsys.build.state.change", kojiBuild("null", "null"), "state"},
@@ -213,6 +222,7 @@ func FuzzParseEvent(f *testing.F) {
 		"buildsys.build.state.change": kojiBuild("1", fromGit), "buildsys.task.state.change": kojiTask("OPEN", "a/b-1-1.src.rpm"), "buildsys.tag": `{"tag": 1}`,
 		"pagure.git.receive": `{"changed_files": []}`, "pagure.pull-request.comment.added": pullRequest(""), "pagure.pull-request.flag.added": pullRequest(`"flag": null, `),
 		"hotness.update.bug.file": hotness("mill", `["1"]`), "anitya.project.version.update.v2": release("CentOS", "null"),
+		"bodhi.update.edit":         `{"update": {"alias": "FEDORA-2026-0a1b2c3d4e", "builds": null}}`,
 		"openscanhub.task.finished": `{"body": {"msg": {"body": {"body": {}}}}}`, "logdetective.analysis": `{"log_detective_response": {"explanation": "x"}}`,
 	} {
 		f.Add(topic, []byte(body))

@@ -12,7 +12,6 @@ import (
 	"millrace/clients/github"
 	"millrace/clients/gitlab"
 	"millrace/clients/testingfarm"
-	"millrace/clients/wire"
 	"millrace/models"
 )
 
@@ -52,10 +51,7 @@ func (p Parser) Parse(source, typ string, body []byte) (m *models.Message, reaso
 	case models.FromTestingFarm:
 		m, reason, err = testingfarm.ParseEvent(body)
 	case models.FromPoll:
-		m = new(models.Message)
-		if err = wire.Decode(body, m); err == nil && m.Kind == "" {
-			err = errors.New("it does not say what happened")
-		}
+		m, reason, err = parsePoll(body)
 	default:
 		return nil, "", &models.InputError{Field: "source", Message: "there is no such source"}
 	}

@@ -1,6 +1,7 @@
 package intake_test
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -113,7 +114,35 @@ func TestTextOfStrangers(t *testing.T) {
 	}
 }
 
+// TestPolled: what we wrote down ourselves is read as it was, and nothing else is.
+func TestPolled(t *testing.T) {
+	t.Parallel()
+	want := &models.Message{
+		Kind: models.KojiBuildEvent, Action: models.Ended, ProjectURL: "https://example.org/rpms/mill", Branch: "f43", Commit: strings.Repeat("a", 40),
+		ExternalID: "500", TaskID: "600", State: "complete", Package: "mill", NVR: "mill-1.0-3.fc43", Actor: "carl", URL: "https://example.org/build/500",
+	}
+	body, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, reason, err := intake.Parse(models.FromPoll, "koji_build", body)
+	if err != nil || reason != "" {
+		t.Fatalf("%q, %v", reason, err)
+	}
+	if diff := cmp.Diff(want, m); diff != "" {
+		t.Error(diff)
+	}
+	if m, reason, err := intake.Parse(models.FromPoll, "x", []byte(`{"kind": "installation", "account": "eve"}`)); m != nil || reason == "" || err != nil {
+		t.Errorf("an installation: %+v, %q, %v", m, reason, err)
+	}
+	m, _, err = intake.Parse(models.FromPoll, "push", []byte(`{"kind": "push", "branch": "a\u0000b", "project_url": "javascript:x", "comment": "/packit build"}`))
+	if err != nil || m.Branch != "" || m.ProjectURL != "" || m.Comment != "" {
+		t.Errorf("what nobody wrote: %+v, %v", m, err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
+	f.Add(uint8(5), "push", []byte(`{"kind": "push", "branch": "x"}`))
 	f.Add(uint8(0), "push", []byte(`{"ref": "refs/heads/x"}`))
 	f.Add(uint8(3), "org.fedoraproject.prod.copr.build.end", []byte(copr))
 	f.Add(uint8(3), "forgejo.action_run_success", []byte(`{"body": {"run": {}}}`))
