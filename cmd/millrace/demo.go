@@ -210,7 +210,8 @@ func (d *demo) settings(base string, a box.Access) *settings {
 	s.GitHub.WebhookSecrets = []string{a.WebhookSecret}
 	s.Copr.URL, s.Copr.Login, s.Copr.Token, s.Copr.Owner = a.CoprURL, a.CoprLogin, a.CoprToken, a.CoprOwner
 	s.TestingFarm.URL, s.TestingFarm.Token, s.TestingFarm.WebhookToken = a.TestingFarmURL, a.TestingFarmToken, a.TestingFarmWebhookToken
-	s.Bodhi.URL = a.BodhiURL
+	s.Bodhi.URL, s.Bodhi.User, s.Bodhi.Issuer = a.BodhiURL, a.PackagesUser, a.BodhiIssuer
+	s.Koji.HubURL, s.Koji.WebURL, s.Koji.FilesURL = a.KojiHubURL, a.KojiWebURL, a.KojiFilesURL
 	s.Approval.Repository = a.Notifications
 	s.AllowPrivate = true // upstream is on this machine
 	s.Bus.Tokens = []string{a.BusToken}
