@@ -17,13 +17,11 @@ type Accounts interface {
 	// nothing if it names none, or to nobody. If there is no such account the
 	// error matches models.ErrNotFound.
 	GitHubOf(ctx context.Context, account string) (string, error)
-	// AccountsOf returns the accounts that name a GitHub login as their owner's.
-	AccountsOf(ctx context.Context, login string) ([]string, error)
 }
 
 // handleInstallation puts the namespace where our App was installed on the
-// allowlist: as allowed if the account system knows who did it, else as waiting,
-// with an issue where they can prove who they are.
+// allowlist: as allowed if they proved before who did it, else as waiting, with an
+// issue where they can.
 func (r *Runner) handleInstallation(ctx context.Context, e *models.Event, m *models.Message) error {
 	where, err := url.Parse(m.URL)
 	if err != nil || r.Forges[where.Host] == nil {
@@ -45,7 +43,7 @@ func (r *Runner) handleInstallation(ctx context.Context, e *models.Event, m *mod
 	case models.DeniedState:
 		return r.conclude(ctx, e, models.EventRefused, fmt.Sprintf("%s is denied. Only an operator of this service can change that.", entry.Path()))
 	}
-	account, err := r.accountOf(ctx, m.Actor)
+	account, err := r.accountOf(ctx, where.Host, m.Actor)
 	if err != nil {
 		return fmt.Errorf("asking the account system about %s: %w", m.Actor, err)
 	}
@@ -61,31 +59,31 @@ func (r *Runner) handleInstallation(ctx context.Context, e *models.Event, m *mod
 	if err := r.askToVerify(ctx, entry, m); err != nil {
 		return err
 	}
-	reason := fmt.Sprintf("%s waits to be allowed: no Fedora account names %s.", entry.Path(), m.Actor)
+	reason := fmt.Sprintf("%s waits to be allowed: no Fedora account is proved to be of %s.", entry.Path(), m.Actor)
 	if entry.IssueURL != "" {
 		reason += " How to go on stands on " + entry.IssueURL + "."
 	}
 	return r.conclude(ctx, e, models.EventApplied, reason)
 }
 
-// accountOf finds the account that names a GitHub login, or nothing. The one of
-// the same name is looked at first: most people use one name.
-func (r *Runner) accountOf(ctx context.Context, login string) (string, error) {
+// accountOf finds whose account a login at a forge is: that it said so there
+// itself once, and the account system still does. Else it is nobody's.
+func (r *Runner) accountOf(ctx context.Context, forge, login string) (string, error) {
 	if r.Accounts == nil || login == "" {
 		return "", nil
 	}
-	github, err := r.Accounts.GitHubOf(ctx, login)
-	if err != nil && !errors.Is(err, models.ErrNotFound) {
+	proof, err := r.Store.Proof(ctx, forge, login)
+	if err != nil || proof.Login == "" {
 		return "", err
 	}
-	if err == nil && strings.EqualFold(github, login) {
-		return login, nil
+	github, err := r.Accounts.GitHubOf(ctx, proof.Login)
+	if errors.Is(err, models.ErrNotFound) {
+		return "", nil
 	}
-	accounts, err := r.Accounts.AccountsOf(ctx, login)
-	if err != nil || len(accounts) == 0 {
+	if err != nil || !models.NewLink(forge, proof.Login, github, proof).Proved() {
 		return "", err
 	}
-	return accounts[0], nil
+	return proof.Login, nil
 }
 
 // approve allows an entry because an account names who asked for it.
@@ -132,58 +130,82 @@ func (r *Runner) askToVerify(ctx context.Context, entry *models.Allowance, m *mo
 	return r.Store.InTx(ctx, func(tx *store.Tx) error { return tx.NoteIssue(ctx, entry) })
 }
 
-// verify allows the namespace that an issue is about, if the account names who
-// asks, and who asks is the one who installed our App.
+// verify takes the word of an account at the forge that it is of an account in
+// the account system, if that one says so too. On the issue that was opened for
+// who installed our App, it lets in what the issue is about.
 func (r *Runner) verify(ctx context.Context, o *order, account string) error {
 	entry, problem, err := r.verifiable(ctx, o)
 	if err != nil {
 		return err
 	}
-	if problem == "" && (entry.State != models.AllowedState || entry.Account != account) {
-		problem, err = r.prove(ctx, entry, account)
-		if err != nil {
-			return err
-		}
+	actor := o.event.Actor
+	if problem == "" {
+		problem, err = r.agreed(ctx, account, actor)
+	}
+	if err != nil {
+		return err
 	}
 	if problem != "" {
 		o.note(models.EventRefused, problem, problem)
+		return nil
+	}
+	reason := fmt.Sprintf("The Fedora account %s names %s.", account, actor)
+	err = r.Store.InTx(ctx, func(tx *store.Tx) error {
+		if err := r.proved(ctx, tx, o.event, account); err != nil || entry == nil || entry.State == models.AllowedState {
+			return err
+		}
+		return r.approve(ctx, tx, entry, account, reason, models.ViaComment)
+	})
+	if err != nil {
+		return err
+	}
+	if entry == nil {
+		reason = fmt.Sprintf("%s at %s is proved to be the Fedora account %s.", actor, o.event.Project.Forge, account)
+		o.note(models.EventApplied, reason, reason+" What it may do here, you may now do on the pages of this service.")
 		return nil
 	}
 	// Again, if the last try was cut off here.
 	if err := o.forge.CloseIssue(ctx, o.event.Project, o.event.Message.Issue); err != nil {
 		return fmt.Errorf("closing issue %d of %s: %w", o.event.Message.Issue, o.event.Project.Path(), err)
 	}
-	reason := fmt.Sprintf("%s is allowed: the Fedora account %s names %s.", entry.Path(), account, entry.Requester)
+	reason = fmt.Sprintf("%s is allowed: the Fedora account %s names %s.", entry.Path(), account, actor)
 	o.note(models.EventApplied, reason, reason+" What was refused goes on by itself. Welcome!")
 	return nil
 }
 
-// verifiable finds the entry that an issue is about, and says why who asks can
-// change nothing about it.
+// verifiable says why who asks can prove nothing here. Where an entry waits
+// because of the issue that the command stands on, it finds it.
 func (r *Runner) verifiable(ctx context.Context, o *order) (*models.Allowance, string, error) {
 	e := o.event
-	if o.on != onIssue || r.Notifications == nil || !strings.EqualFold(e.Project.Path(), r.Notifications.Path()) {
-		return nil, "The command verify-fas is for the issue that this service opens when its App was installed by somebody whom it does not know.", nil
+	switch {
+	case r.Packages != nil && e.Project.Forge == r.Packages.Host:
+		return nil, "Accounts in dist-git are Fedora accounts: there is nothing to prove. Write the command on GitHub.", nil
+	case !strings.EqualFold(e.Message.Author, e.Actor):
+		// Who may write to a repository may edit what others said there, and then
+		// it is not clear whose word it is.
+		return nil, fmt.Sprintf("%s edited what another wrote: the command proves something only in a comment of one's own.", e.Actor), nil
+	case r.Accounts == nil:
+		return nil, "This service cannot ask the account system.", nil
+	case o.on != onIssue || r.Notifications == nil || !strings.EqualFold(e.Project.Path(), r.Notifications.Path()):
+		return nil, "", nil
 	}
 	entry, err := r.Store.AllowanceOfIssue(ctx, e.Project.Forge, e.Message.Issue)
-	if errors.Is(err, models.ErrNotFound) {
-		return nil, "Nobody waits to be allowed because of this issue.", nil
-	}
 	switch {
+	case errors.Is(err, models.ErrNotFound):
+		return nil, "", nil
 	case err != nil:
 		return nil, "", err
 	case entry.State == models.DeniedState:
 		return nil, fmt.Sprintf("%s is denied. Only an operator of this service can change that.", entry.Path()), nil
 	case !strings.EqualFold(entry.Requester, e.Actor):
 		return nil, fmt.Sprintf("Only %s, who installed the App, can prove who they are here.", entry.Requester), nil
-	case r.Accounts == nil:
-		return nil, "This service cannot ask the account system. An operator will decide.", nil
 	}
 	return entry, "", nil
 }
 
-// prove allows an entry, or says why the account does not prove what it should.
-func (r *Runner) prove(ctx context.Context, entry *models.Allowance, account string) (problem string, err error) {
+// agreed says why an account does not confirm that a GitHub login is its
+// owner's; nothing if it does.
+func (r *Runner) agreed(ctx context.Context, account, login string) (problem string, err error) {
 	github, err := r.Accounts.GitHubOf(ctx, account)
 	switch {
 	case errors.Is(err, models.ErrNotFound):
@@ -192,11 +214,24 @@ func (r *Runner) prove(ctx context.Context, entry *models.Allowance, account str
 		return "", fmt.Errorf("asking the account system about %s: %w", account, err)
 	case github == "":
 		return fmt.Sprintf("The Fedora account %s names no GitHub username, or its profile is private. "+
-			"Enter %s there, in a profile that is not private, and write the command again.", account, entry.Requester), nil
-	case !strings.EqualFold(github, entry.Requester):
-		return fmt.Sprintf("The Fedora account %s names another GitHub username than %s. Correct it there, and write the command again.", account, entry.Requester), nil
+			"Enter %s there, in a profile that is not private, and write the command again.", account, login), nil
+	case !strings.EqualFold(github, login):
+		return fmt.Sprintf("The Fedora account %s names another GitHub username than %s. Correct it there, and write the command again.", account, login), nil
 	}
-	return "", r.Store.InTx(ctx, func(tx *store.Tx) error {
-		return r.approve(ctx, tx, entry, account, fmt.Sprintf("The Fedora account %s names %s.", account, entry.Requester), models.ViaComment)
+	return "", nil
+}
+
+// proved keeps that who wrote a comment is of an account, unless that is known.
+func (r *Runner) proved(ctx context.Context, tx *store.Tx, e *models.Event, account string) error {
+	known, err := tx.Proof(ctx, e.Project.Forge, e.Actor)
+	if err != nil || known.Login == account {
+		return err
+	}
+	if err := tx.SaveProof(ctx, e.Project.Forge, e.Actor, account); err != nil {
+		return err
+	}
+	return tx.Audit(ctx, &models.AuditEntry{
+		Actor: e.Actor, Via: models.ViaComment, Action: "account.prove", Object: e.Actor + " at " + e.Project.Forge,
+		Detail: map[string]string{"Fedora account": account}, Result: models.AuditDone,
 	})
 }

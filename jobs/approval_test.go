@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,15 +43,12 @@ func (r *register) GitHubOf(_ context.Context, account string) (string, error) {
 	return login, r.err
 }
 
-func (r *register) AccountsOf(_ context.Context, login string) (accounts []string, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for account, github := range r.github {
-		if github == login {
-			accounts = append(accounts, account)
-		}
+// prove lets an account at the forge have said whose it is.
+func (w *world) prove(t *testing.T, account, login string) {
+	t.Helper()
+	if err := w.Store.InTx(t.Context(), func(tx *store.Tx) error { return tx.SaveProof(t.Context(), w.host, account, login) }); err != nil {
+		t.Fatal(err)
 	}
-	return accounts, r.err
 }
 
 const notifications = "millrace/notifications"
@@ -97,8 +95,13 @@ func (w *world) entry(t *testing.T, namespace string) *models.Allowance {
 func TestInstallerIsKnown(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, w *world) {
-		withAccounts(t, w)
+		people := withAccounts(t, w)
 		run(t, w.Runner)
+		people.set("liar", "idle") // their own word
+		w.prove(t, "ada", "ada")
+		w.prove(t, "Hopper", "grace")
+		w.prove(t, "turing", "ada") // who named another since
+		w.prove(t, "gone", "nobody")
 		for by, account := range map[string]string{"ada": "ada", "hopper": "grace"} {
 			e := w.install(t, by, by+"-project")
 			if entry := w.entry(t, by+"-project"); entry.State != models.AllowedState || entry.Account != account || entry.Requester != by {
@@ -107,6 +110,12 @@ func TestInstallerIsKnown(t *testing.T) {
 		}
 		if issues := w.github.Issues(notifications); len(issues) != 0 {
 			t.Errorf("issues %+v", issues)
+		}
+		for _, by := range []string{"idle", "turing", "gone"} {
+			e := w.install(t, by, by+"-project")
+			if entry := w.entry(t, by+"-project"); entry.State != models.PendingState || !strings.Contains(e.Reason, "no Fedora account is proved to be of "+by) {
+				t.Errorf("%s: %+v; the event is %s, %s", by, entry, e.State, e.Reason)
+			}
 		}
 		log, err := w.Store.AuditLog(t.Context(), models.Page{})
 		if err != nil || len(log.Rows) != 2 || log.Rows[0].Via != models.ViaInstall || log.Rows[0].Action != "allowlist.allow" {
@@ -166,6 +175,9 @@ func TestVerifyFas(t *testing.T) {
 		if entry := w.entry(t, "mill"); entry.State != models.AllowedState || entry.Account != "newbie" || entry.Issue != issues[0].Number {
 			t.Errorf("%+v", entry)
 		}
+		if p, err := w.Store.Proof(t.Context(), w.host, "newcomer"); err != nil || p.Login != "newbie" {
+			t.Errorf("proof %+v, %v", p, err)
+		}
 		soon(t, "the issue is closed, and welcomes", func() (bool, any) {
 			comments := w.github.Comments(notifications, issues[0].Number)
 			last := comments[len(comments)-1]
@@ -187,6 +199,7 @@ func TestInstallationWithoutAnswer(t *testing.T) {
 	t.Parallel()
 	onSQLite(t, func(t *testing.T, w *world) {
 		people := withAccounts(t, w)
+		w.prove(t, "ada", "ada")
 		people.fail(&httpx.Error{Service: "accounts", Status: 503})
 		run(t, w.Runner)
 		if _, err := w.github.InstallAs("ada", "ada"); err != nil {
@@ -266,6 +279,46 @@ func TestAllowedGoesOn(t *testing.T) {
 		})
 		if e := w.decision(t, "the first push", func(e *models.Event) bool { return e.Message.Commit == old }); e.State == models.EventPlanned {
 			t.Errorf("the old push: %s, %s", e.State, e.Reason)
+		}
+	})
+}
+
+// TestProveByComment: an account says below any pull request whose it is; what
+// others made of its words does not count.
+func TestProveByComment(t *testing.T) {
+	t.Parallel()
+	onSQLite(t, func(t *testing.T, w *world) {
+		people := withAccounts(t, w)
+		people.set("mallory", "dee-gh") // claims it
+		people.set("dee", "Dee-GH")
+		pull, _ := w.halfBroken(t)
+		if e, _ := w.say(t, pull, "mal-gh", "/packit verify-fas mallory"); e.State != models.EventRefused || !strings.Contains(e.Reason, "another GitHub username") {
+			t.Errorf("not the account itself: %s, %s", e.State, e.Reason)
+		}
+		refused := w.github.Comments(hello, pull.Number)
+		i := slices.IndexFunc(refused, func(c githubfake.Comment) bool { return c.Author == "mal-gh" })
+		edited, err := w.github.EditComment(hello, refused[i].ID, "/packit verify-fas mallory\n\n(by dee-gh: no)", "dee-gh")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := w.decision(t, "the edited comment", func(e *models.Event) bool {
+			return e.Message.CommentID == edited.ID && e.Message.Actor == "dee-gh"
+		})
+		if e.State != models.EventRefused || !strings.Contains(e.Reason, "dee-gh edited what another wrote") {
+			t.Errorf("the account edits a comment: %s, %s", e.State, e.Reason)
+		}
+		if p, err := w.Store.Proof(t.Context(), w.host, "dee-gh"); err != nil || p.Login != "" {
+			t.Fatalf("proof %+v, %v", p, err)
+		}
+		if e, _ := w.say(t, pull, "dee-gh", "/packit verify-fas dee"); e.State != models.EventApplied || !strings.Contains(e.Reason, "is proved to be the Fedora account dee") {
+			t.Errorf("the account itself: %s, %s", e.State, e.Reason)
+		}
+		if p, err := w.Store.Proof(t.Context(), w.host, "DEE-gh"); err != nil || p.Login != "dee" {
+			t.Errorf("proof %+v, %v", p, err)
+		}
+		log, err := w.Store.AuditLog(t.Context(), models.Page{})
+		if err != nil || len(log.Rows) != 1 || log.Rows[0].Action != "account.prove" || log.Rows[0].Detail["Fedora account"] != "dee" {
+			t.Errorf("audit %+v, %v", log.Rows, err)
 		}
 	})
 }

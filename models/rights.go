@@ -117,6 +117,7 @@ type About struct {
 
 	Silent   []string // names of sources that could not be asked, and might have said more
 	Unlinked string   // forge where no account of the viewer is known
+	Unproved Link     // account at a forge that the viewer names, and that may be another's
 }
 
 // Verdict says whether somebody may do something, and if not, why, and what they
@@ -154,8 +155,8 @@ func May(viewer *Viewer, r Right, f About) Verdict {
 		return Verdict{Unknown: true, Silence: why, Reason: fmt.Sprintf("Whether you may cannot be told now: %s.", why), HowTo: howToTell}
 	}
 	reason, howTo := rule.need(f)
-	if f.Unlinked != "" && rule.role < Operator {
-		howTo += fmt.Sprintf(" If you may at %s: name your account there in the public profile of your Fedora account.", f.Unlinked)
+	if rule.role < Operator {
+		howTo += f.howToLink()
 	}
 	return Verdict{Reason: reason, HowTo: howTo}
 }

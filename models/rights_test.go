@@ -166,6 +166,7 @@ func TestWaysToRights(t *testing.T) {
 		{CancelRight, About{}, "This needs the right to write to the project.", "What you asked for yourself"},
 		{SettingsRight, About{Object: "mill/wheel"}, "administer mill/wheel", "administrator"},
 		{RerunRight, About{Object: "mill/wheel", Unlinked: "github.com"}, "write to mill/wheel", "If you may at github.com: name your account there"},
+		{RerunRight, About{Object: "mill/wheel", Unproved: Link{Forge: "github.com", Account: "ada-gh"}}, "write to mill/wheel", "at github.com as ada-gh: prove that"},
 		{OperateRight, About{Unlinked: "github.com"}, "operators", "login.operator_groups"},
 	} {
 		v := May(user, c.right, c.facts)

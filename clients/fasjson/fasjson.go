@@ -23,7 +23,7 @@ import (
 const DefaultURL = "https://fasjson.fedoraproject.org"
 
 const (
-	pageSize = 40 // the most that a search gives
+	pageSize = 40
 	maxPages = 100
 	limit    = 1 << 20 // bytes of an answer
 )
@@ -90,17 +90,6 @@ func (c *Client) User(ctx context.Context, login string) (*User, error) {
 		}
 	}
 	return u, nil
-}
-
-// WithAccount lists the logins of those who name an account elsewhere as their
-// own. Anybody may name any.
-func (c *Client) WithAccount(ctx context.Context, service Service, account string) ([]string, error) {
-	query := url.Values{string(service) + "_username": {account}}
-	people, err := c.names(ctx, "users.search", "/v1/search/users/", query, "{username}")
-	if err != nil {
-		return nil, fmt.Errorf("asking who is %s at %s: %w", httpx.Clean(account, 80), service, err)
-	}
-	return people, nil
 }
 
 // GroupMembers lists the logins of those in a group.

@@ -59,20 +59,6 @@ func TestUser(t *testing.T) {
 	}
 }
 
-func TestWithAccount(t *testing.T) {
-	t.Parallel()
-	_, client := start(t)
-	for account, want := range map[string][]string{"ada-gh": {"ada", "cy"}, "bo-gh": {"bo"}, "nobody": nil, "a": nil, "ada-gh&email=x": nil} {
-		got, err := client.WithAccount(t.Context(), fasjson.GitHub, account)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s: %s", account, diff)
-		}
-	}
-}
-
 func TestGroupMembers(t *testing.T) {
 	t.Parallel()
 	fake, client := start(t)
@@ -144,9 +130,9 @@ func TestTrouble(t *testing.T) {
 			t.Errorf("%+.60v: %v, %.300v", c.fault, u, err)
 		}
 	}
-	fake.Misbehave(fasjsonfake.Fault{Match: "/search/", Status: 503})
+	fake.Misbehave(fasjsonfake.Fault{Match: "/groups/", Status: 503})
 	if _, err := client.User(t.Context(), "ada"); err != nil {
-		t.Errorf("while searches fail: %v", err)
+		t.Errorf("while groups fail: %v", err)
 	}
 }
 

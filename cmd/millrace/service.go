@@ -176,8 +176,8 @@ func (v *service) kinds(data string) map[models.StepKind]jobs.Kind {
 			Client: &testingfarm.Client{BaseURL: s.TestingFarm.URL, Token: s.TestingFarm.Token, HTTP: v.client("testing-farm", time.Minute)},
 			Forge:  v.runner.Forge, Releases: v.runner.Releases, Ranch: s.TestingFarm.Ranch, Deployment: s.Deployment,
 			Webhook:  testingfarm.Webhook{URL: s.Base + "/hooks/testing-farm", Token: s.TestingFarm.WebhookToken},
-			Internal: set(s.TestingFarm.InternalProjects),
-			Install:  testingfarm.Test{URL: "https://gitlab.com/testing-farm/tests", Ref: "main", Name: "/packit/installation"},
+			Internal: set(s.TestingFarm.InternalProjects), Login: v.runner.Rights.Login,
+			Install: testingfarm.Test{URL: "https://gitlab.com/testing-farm/tests", Ref: "main", Name: "/packit/installation"},
 		},
 	}
 	if token := s.TestingFarm.InternalToken; token != "" {

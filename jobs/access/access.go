@@ -10,7 +10,10 @@ package access
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"millrace/clients/fasjson"
@@ -95,6 +98,45 @@ func (r *Rights) About(ctx context.Context, viewer *models.Viewer, project *mode
 	return r.find(ctx, viewer, o, func(models.About) bool { return false })
 }
 
+// Links are the accounts that the viewer names at the forges, by the forge's
+// name; none if the account system cannot be asked at all.
+func (r *Rights) Links(ctx context.Context, viewer *models.Viewer) ([]models.Link, error) {
+	if r == nil || r.Accounts == nil {
+		return nil, nil
+	}
+	var all []models.Link
+	for _, host := range slices.Sorted(maps.Keys(r.Forges)) {
+		l, err := r.link(ctx, viewer, host, r.Forges[host].Service())
+		if err != nil {
+			return nil, fmt.Errorf("asking for the account of %s at %s: %w", viewer.Login, host, err)
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// Login is the login that the user who asked for a pipeline has at the forge of
+// its project, if that is proved; else nothing. It is for pipelines that a user
+// asked for.
+func (r *Rights) Login(ctx context.Context, p *models.Pipeline) (string, error) {
+	user, err := r.Store.User(ctx, p.RequesterID)
+	if err != nil {
+		return "", err
+	}
+	if p.Project.Forge == r.DistGitHost { // where accounts are those of here
+		return user.Login, nil
+	}
+	forge := r.Forges[p.Project.Forge]
+	if forge == nil || r.Accounts == nil {
+		return "", nil
+	}
+	link, err := r.link(ctx, models.NewViewer(user, r.Operators), p.Project.Forge, forge.Service())
+	if err != nil || !link.Proved() {
+		return "", err
+	}
+	return link.Account, nil
+}
+
 // hopeless decides without asking anybody, where the answer is the same
 // whatever the sources would say.
 func hopeless(viewer *models.Viewer, right models.Right, p *models.Project) (models.Verdict, bool) {
@@ -152,14 +194,18 @@ func (r *Rights) findAtForge(ctx context.Context, viewer *models.Viewer, o objec
 	if forge == nil || r.Accounts == nil {
 		return f
 	}
-	account, err := r.linked(ctx, viewer, forge.Service())
-	if err != nil {
+	link, err := r.link(ctx, viewer, o.project.Forge, forge.Service())
+	switch {
+	case err != nil:
 		return r.silent(ctx, f, "the account system", err)
-	}
-	if account == "" {
+	case link.Account == "":
 		f.Unlinked = o.project.Forge
 		return f
+	case !link.Proved():
+		f.Unproved = link
+		return f
 	}
+	account := link.Account
 	f = o.own(f, viewer, account)
 	grant, err := r.grant(ctx, viewer, o.project.Path(), o.project.Forge, func(ctx context.Context) (models.Grant, error) {
 		role, err := forge.Role(ctx, o.project, account)

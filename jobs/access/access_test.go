@@ -87,7 +87,7 @@ func newWorld(t *testing.T, s *store.Store) *world {
 		{Login: "ada"}, {Login: "bo"}, {Login: "cy"}, {Login: "kim"}, {Login: "tim"}, {Login: "ivy", GitHub: "unheard-of"},
 		{Login: "dee", GitHub: "DEE-gh"}, {Login: "max", GitHub: "max-gh"}, {Login: "adm", GitHub: "adm-gh"}, {Login: "tri", GitHub: "tri-gh"},
 		{Login: "gus", GitHub: "gus-gh"}, {Login: "prv", GitHub: "prv-gh", Private: true}, {Login: "lok", GitHub: "lok-gh", Locked: true},
-		{Login: "two", GitHub: "two-gh"}, {Login: "thief", GitHub: "Two-GH"}, {Login: "odd", GitHub: "../../user"}, {Login: "olga"},
+		{Login: "two", GitHub: "two-gh"}, {Login: "thief", GitHub: "Dee-GH"}, {Login: "odd", GitHub: "../../user"}, {Login: "olga"},
 	} {
 		w.accounts.Put(p)
 		u := &models.User{Login: p.Login}
@@ -95,6 +95,18 @@ func newWorld(t *testing.T, s *store.Store) *world {
 		w.users[p.Login] = models.NewViewer(u, nil)
 	}
 	w.users["olga"].Operator = true
+	must(s.InTx(t.Context(), func(tx *store.Tx) error {
+		// Not two-gh, which nobody proved to be theirs.
+		for account, login := range map[string]string{
+			"dee-gh": "dee", "max-gh": "max", "adm-gh": "adm", "tri-gh": "tri", "gus-gh": "gus", "prv-gh": "prv", "lok-gh": "lok", "../../user": "odd",
+			"unheard-of": "ivy",
+		} {
+			if err := tx.SaveProof(t.Context(), "github.com", account, login); err != nil {
+				return err
+			}
+		}
+		return tx.SaveProof(t.Context(), distGit, "two-gh", "two") // said elsewhere, by a namesake
+	}))
 
 	w.wheel = &models.Project{ID: 1, Forge: "github.com", Namespace: "mill", Name: "wheel"}
 	w.pkg = &models.Project{ID: 2, Forge: distGit, Namespace: "rpms", Name: "hello"}
@@ -220,6 +232,9 @@ func TestWhoMay(t *testing.T) {
 		}
 		if v := w.May(t.Context(), w.users["prv"], models.RerunRight, w.pull()); !strings.Contains(v.HowTo, "at github.com: name your account there") {
 			t.Errorf("somebody without an account elsewhere: %+v", v)
+		}
+		if v := w.May(t.Context(), w.users["two"], models.RerunRight, w.pull()); v.Unknown || !strings.Contains(v.HowTo, "at github.com as two-gh: prove that") {
+			t.Errorf("somebody whose account elsewhere is not proved: %+v", v)
 		}
 		if v := w.May(t.Context(), w.users["dee"], models.RerunRight, release); !strings.Contains(v.Reason, "commit to rpms/hello in dist-git") {
 			t.Errorf("somebody from upstream: %+v", v)

@@ -51,8 +51,18 @@ func (r *Rights) grant(ctx context.Context, viewer *models.Viewer, object, sourc
 	})
 }
 
-// linked is the login that the viewer has at a service, or nothing.
-func (r *Rights) linked(ctx context.Context, viewer *models.Viewer, service fasjson.Service) (string, error) {
+// link is the account that the viewer names at a forge, and whether it is theirs.
+func (r *Rights) link(ctx context.Context, viewer *models.Viewer, host string, service fasjson.Service) (models.Link, error) {
+	named, err := r.named(ctx, viewer, service)
+	if err != nil || named == "" {
+		return models.Link{Forge: host}, err
+	}
+	proof, err := r.Store.Proof(ctx, host, named)
+	return models.NewLink(host, viewer.Login, named, proof), err
+}
+
+// named is the login at a service that the viewer names as their own, or nothing.
+func (r *Rights) named(ctx context.Context, viewer *models.Viewer, service fasjson.Service) (string, error) {
 	if viewer.ID != 0 {
 		known, at, err := r.Store.Identity(ctx, viewer.ID, string(service))
 		if err == nil && r.isFresh(at) {
@@ -60,7 +70,7 @@ func (r *Rights) linked(ctx context.Context, viewer *models.Viewer, service fasj
 		}
 	}
 	return asked(ctx, r, "accounts", fmt.Sprintf("%d %s\naccount\n%s", viewer.ID, viewer.Login, service), func(ctx context.Context) (string, error) {
-		login, err := r.linkOf(ctx, viewer.Login, service)
+		login, err := r.namedBy(ctx, viewer.Login, service)
 		if err == nil && viewer.ID != 0 {
 			r.keep(ctx, func(tx *store.Tx) error { return tx.SaveIdentity(ctx, viewer.ID, string(service), login) })
 		}

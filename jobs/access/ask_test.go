@@ -57,11 +57,6 @@ func TestSourcesInTrouble(t *testing.T) {
 			"ada bo kim olga", "adm cy dee gus ivy lok max odd prv thief tim tri two", "ada bo kim olga", "the account system"},
 		{"the account system does not know us", func(w *world) { w.accounts.Misbehave(fasjsonfake.Fault{Status: 401}) },
 			"ada bo kim olga", "adm cy dee gus ivy lok max odd prv thief tim tri two", "ada bo kim olga", "the account system"},
-		{"the account system does not search", func(w *world) { w.accounts.Misbehave(fasjsonfake.Fault{Match: "/search/", Status: 503}) },
-			"ada bo kim olga", "adm dee gus ivy max odd thief tri two", "ada bo kim olga", "the account system"},
-		{"the account system finds another", func(w *world) {
-			w.accounts.Misbehave(fasjsonfake.Fault{Match: "/search/", Body: `{"result": [{"username": "mallory"}]}`})
-		}, "ada bo kim olga", "", "ada bo kim olga", ""},
 		{"the account system answers for another", func(w *world) {
 			w.accounts.Misbehave(fasjsonfake.Fault{Match: "/users/ivy/", Body: `{"result": {"username": "adm", "github_username": "adm-gh"}}`})
 		}, everybody, "", "ada bo kim olga", ""},
@@ -168,6 +163,79 @@ func TestForgetGrants(t *testing.T) {
 			t.Error("another's rights were forgotten")
 		}
 	})
+}
+
+// TestProofs: a claim gives nothing until the account there agrees, from then on
+// at once, and no longer when the profile or the account says otherwise.
+func TestProofs(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s)
+		may := func(login string) bool {
+			t.Helper()
+			v := w.May(t.Context(), w.users[login], models.RerunRight, w.pull())
+			if v.Unknown {
+				t.Errorf("%s: %+v", login, v)
+			}
+			return v.Allowed
+		}
+		prove := func(account, login string) {
+			t.Helper()
+			if err := s.InTx(t.Context(), func(tx *store.Tx) error { return tx.SaveProof(t.Context(), "github.com", account, login) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if may("two") || may("thief") || !may("dee") {
+			t.Fatal("the wrong people may")
+		}
+		prove("Two-GH", "two")
+		if !may("two") {
+			t.Error("who proved it may not")
+		}
+		prove("dee-gh", "thief") // dee gave the account to another, and said so
+		if may("dee") || !may("thief") {
+			t.Error("the account is of two")
+		}
+		prove("dee-gh", "dee")
+		w.accounts.Put(fasjsonfake.Person{Login: "two", GitHub: "adm-gh"})
+		w.accounts.Put(fasjsonfake.Person{Login: "dee"})
+		w.age(t, 6*time.Minute)
+		if may("two") || may("dee") {
+			t.Error("the profile says otherwise")
+		}
+		links, err := w.Links(t.Context(), w.users["adm"])
+		if err != nil || len(links) != 1 || links[0].Account != "adm-gh" || !links[0].Proved() || links[0].Forge != "github.com" {
+			t.Errorf("links %+v, %v", links, err)
+		}
+		w.accounts.Misbehave(fasjsonfake.Fault{Status: 503})
+		if links, err := w.Links(t.Context(), w.users["gus"]); err == nil {
+			t.Errorf("links %+v without an account system", links)
+		}
+	})
+}
+
+// TestLogin is the name of who asked for a pipeline where its project is.
+func TestLogin(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, storetest.SQLite(t))
+	for _, c := range []struct {
+		login   string
+		project *models.Project
+		want    string
+	}{
+		{"dee", w.wheel, "DEE-gh"}, {"two", w.wheel, ""}, {"thief", w.wheel, ""}, {"ada", w.wheel, ""}, {"lok", w.wheel, ""},
+		{"two", w.pkg, "two"}, {"dee", &models.Project{Forge: "git.example.net", Namespace: "a", Name: "b"}, ""},
+	} {
+		got, err := w.Login(t.Context(), &models.Pipeline{RequesterID: w.users[c.login].ID, Project: c.project})
+		if err != nil || got != c.want {
+			t.Errorf("%s at %s is %q, %v; want %q", c.login, c.project.Forge, got, err, c.want)
+		}
+	}
+	w.accounts.Misbehave(fasjsonfake.Fault{Status: 503})
+	w.age(t, time.Hour)
+	if got, err := w.Login(t.Context(), &models.Pipeline{RequesterID: w.users["dee"].ID, Project: w.wheel}); err == nil {
+		t.Errorf("without an account system dee is %q", got)
+	}
 }
 
 // TestManyAskAtOnce sees to it that they share one question.

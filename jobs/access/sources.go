@@ -85,10 +85,10 @@ func groupsOf(a *pagure.Access) []groupGrant {
 	return all[:min(len(all), maxGroups)]
 }
 
-// linkOf is the login at a service that a user names as their own, or nothing.
-// Anybody may write any login into their profile: one that several people claim
-// is nobody's.
-func (r *Rights) linkOf(ctx context.Context, login string, service fasjson.Service) (string, error) {
+// namedBy is the login at a service that a user names as their own, or nothing.
+// Anybody may write any login into their profile: it is worth nothing unless
+// that account names them too.
+func (r *Rights) namedBy(ctx context.Context, login string, service fasjson.Service) (string, error) {
 	user, err := r.Accounts.User(ctx, login)
 	if fasjson.IsNotFound(err) {
 		return "", nil
@@ -96,19 +96,10 @@ func (r *Rights) linkOf(ctx context.Context, login string, service fasjson.Servi
 	if err != nil {
 		return "", err
 	}
-	name := user.Accounts[service]
-	if user.Locked || user.Login != login || name == "" {
+	if user.Locked || user.Login != login {
 		return "", nil
 	}
-	claims, err := r.Accounts.WithAccount(ctx, service, name)
-	if err != nil {
-		return "", err
-	}
-	if len(claims) != 1 || claims[0] != login {
-		r.Log.WarnContext(ctx, "an account elsewhere is not one person's", "service", string(service), "account", name, "user", login, "claimed by", claims)
-		return "", nil
-	}
-	return name, nil
+	return user.Accounts[service], nil
 }
 
 // GitHub is the Forge of that name.

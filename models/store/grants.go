@@ -2,7 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -76,6 +79,42 @@ func (tx *Tx) SaveIdentity(ctx context.Context, userID int64, service, login str
 		Set("login = EXCLUDED.login").Set("checked_at = EXCLUDED.checked_at").Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("keeping the account of user %d at %s: %w", userID, service, err)
+	}
+	return nil
+}
+
+// proof is whose an account at a forge is, as it said itself.
+type proof struct {
+	bun.BaseModel `bun:"table:proofs,alias:proof"`
+
+	Forge    string `bun:",pk"`
+	Account  string `bun:",pk"` // in lower case: forges do not tell cases apart
+	Login    string
+	ProvedAt time.Time
+}
+
+// Proof returns what an account at a forge said of itself; the zero value if it
+// said nothing.
+func (q queries) Proof(ctx context.Context, forge, account string) (models.Proof, error) {
+	row := new(proof)
+	err := q.db.NewSelect().Model(row).Where("forge = ?", forge).Where("account = ?", strings.ToLower(account)).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return models.Proof{}, nil
+	}
+	if err != nil {
+		return models.Proof{}, fmt.Errorf("reading whose %s at %s is: %w", account, forge, err)
+	}
+	return models.Proof{Account: row.Account, Login: row.Login, At: row.ProvedAt}, nil
+}
+
+// SaveProof keeps that an account at a forge said whose it is. What it said
+// before is over.
+func (tx *Tx) SaveProof(ctx context.Context, forge, account, login string) error {
+	row := &proof{Forge: forge, Account: strings.ToLower(account), Login: login, ProvedAt: Now()}
+	_, err := tx.db.NewInsert().Model(row).On("CONFLICT (forge, account) DO UPDATE").
+		Set("login = EXCLUDED.login").Set("proved_at = EXCLUDED.proved_at").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("keeping whose %s at %s is: %w", account, forge, err)
 	}
 	return nil
 }

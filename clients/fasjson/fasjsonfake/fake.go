@@ -9,8 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,7 +70,6 @@ func New(c Config) *Fake {
 		"GET /v1/groups/{name}/{$}":           f.group,
 		"GET /v1/groups/{name}/members/{$}":   f.members,
 		"GET /v1/groups/{name}/is-member/{u}": f.isMember,
-		"GET /v1/search/users/{$}":            f.search,
 	} {
 		f.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { f.answer(w, r, answer) })
 	}
@@ -202,10 +199,7 @@ func (f *Fake) who(r *http.Request) (string, bool) {
 // page cuts a list as the query says; only then the answer tells of pages.
 func (f *Fake) page(r *http.Request, list []object, body object) *refusal {
 	q := r.URL.Query()
-	most := 1000
-	if strings.Contains(r.URL.Path, "/search/") {
-		most = 40
-	}
+	const most = 1000
 	size, number := 0, 1
 	for name, to := range map[string]*int{"page_size": &size, "page_number": &number} {
 		if !q.Has(name) {
@@ -218,9 +212,6 @@ func (f *Fake) page(r *http.Request, list []object, body object) *refusal {
 		*to = n
 	}
 	if size == 0 {
-		if most == 40 {
-			body["result"] = list[:min(len(list), most)]
-		}
 		return nil
 	}
 	from := min((number-1)*size, len(list))
@@ -371,52 +362,6 @@ func (f *Fake) isMember(c *call) (any, *refusal) {
 		return nil, notFound("Group", c.PathValue("name"))
 	}
 	return slices.Contains(members, c.PathValue("u")), nil
-}
-
-// search finds people by what they wrote into their profiles. Accounts elsewhere
-// are compared whole, whatever their case; private ones are found too, and
-// show as little as ever.
-func (f *Fake) search(c *call) (any, *refusal) {
-	list := []object{}
-	terms := c.URL.Query()
-	for _, login := range f.logins() {
-		p := f.people[login]
-		fields := map[string]string{"username": p.Login, "github_username": p.GitHub, "gitlab_username": p.GitLab, "email": p.Email, "human_name": p.Name}
-		if matches, no := match(terms, fields); no != nil {
-			return nil, no
-		} else if matches {
-			list = append(list, f.userJSON(c, p))
-		}
-	}
-	return list, nil
-}
-
-var exact = regexp.MustCompile(`^(github_username|gitlab_username|email|group|rhbzemail|website)$`)
-
-func match(terms url.Values, fields map[string]string) (bool, *refusal) {
-	some := false
-	for term := range terms {
-		if term == "page_size" || term == "page_number" {
-			continue
-		}
-		field, whole := strings.CutSuffix(term, "__exact")
-		value, known := fields[field]
-		wanted := terms.Get(term)
-		whole = whole || exact.MatchString(field)
-		switch {
-		case !known:
-			return false, &refusal{http.StatusBadRequest, object{"message": "Unknown search field", "name": field}}
-		case !whole && len(wanted) < 3:
-			return false, &refusal{http.StatusBadRequest, object{"message": "Search term must be at least 3 characters long", "search term": field}}
-		case whole && !strings.EqualFold(value, wanted), !whole && !strings.Contains(strings.ToLower(value), strings.ToLower(wanted)):
-			return false, nil
-		}
-		some = true
-	}
-	if !some {
-		return false, &refusal{http.StatusBadRequest, object{"message": "At least one search term must be provided."}}
-	}
-	return true, nil
 }
 
 func write(w http.ResponseWriter, status int, v any) {

@@ -1,0 +1,46 @@
+package models
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Link is an account at a forge that somebody names as their own, and what is
+// known of that being so.
+type Link struct {
+	Forge    string
+	Account  string    // as their profile in the account system says; empty: it names none, or shows none
+	ProvedAt time.Time // when the account there named this one in return; zero: it did not
+}
+
+// Proved reports whether both sides agree.
+func (l Link) Proved() bool { return l.Account != "" && !l.ProvedAt.IsZero() }
+
+// Proof is what an account at a forge said of itself: whose it is here.
+type Proof struct {
+	Account string // at the forge; empty if it said nothing
+	Login   string // in the account system
+	At      time.Time
+}
+
+// NewLink is what a profile and a proof are together. The profile alone is a
+// person's own word, and the proof alone may be over: neither is enough.
+func NewLink(forge, login, named string, p Proof) Link {
+	l := Link{Forge: forge, Account: named}
+	if named != "" && login != "" && p.Login == login && strings.EqualFold(p.Account, named) {
+		l.ProvedAt = p.At
+	}
+	return l
+}
+
+// howToLink says what is missing for rights that somebody may have at a forge.
+func (f About) howToLink() string {
+	switch {
+	case f.Unlinked != "":
+		return fmt.Sprintf(" If you may at %s: name your account there in the public profile of your Fedora account.", f.Unlinked)
+	case f.Unproved.Account != "":
+		return fmt.Sprintf(" If you may at %s as %s: prove that this account is yours; your settings say how.", f.Unproved.Forge, f.Unproved.Account)
+	}
+	return ""
+}
