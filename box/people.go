@@ -70,6 +70,18 @@ func (b *Box) setRole(account, role string) error {
 	return b.Forge.SetCollaborator(rightsProject, account, role)
 }
 
+// Links are the accounts at the forge that people of a new box have, by their
+// login in the account system.
+func (b *Box) Links() map[string]string {
+	all := map[string]string{}
+	for login, l := range linked {
+		if l.account != "" {
+			all[login] = l.account
+		}
+	}
+	return all
+}
+
 // member is a person with what they are elsewhere.
 type member struct {
 	Login, Name, About string

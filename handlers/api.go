@@ -309,6 +309,14 @@ type Allowance struct {
 	IssueURL  string `json:"issue_url"` // where they can
 }
 
+// Account is an account of the viewer at a forge.
+type Account struct {
+	Forge    string     `json:"forge"`
+	Account  string     `json:"account" doc:"as the Fedora account says; empty: it names none, or shows none"`
+	Proved   bool       `json:"proved" doc:"the account there said the same; otherwise it gives no rights"`
+	ProvedAt *time.Time `json:"proved_at"`
+}
+
 // Token is a token of the viewer, without its secret.
 type Token struct {
 	ID        int64               `json:"id"`

@@ -200,6 +200,10 @@ func apiAllowance(a *models.Allowance) Allowance {
 	return Allowance{a.Path(), a.Name != "", a.State, a.Reason, a.Actor, when(a.UpdatedAt), a.Requester, a.Account, a.IssueURL}
 }
 
+func apiAccount(l models.Link) Account {
+	return Account{l.Forge, l.Account, l.Proved(), when(l.ProvedAt)}
+}
+
 func apiToken(t *models.Token) Token {
 	return Token{t.ID, t.Name, t.Hint, some(t.Scopes), when(t.CreatedAt), when(t.ExpiresAt), when(t.UsedAt)}
 }

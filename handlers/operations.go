@@ -159,6 +159,7 @@ func (s *Server) operations() []*operation {
 		{method: get, path: "/events/{id}", name: "showEvent", group: "events", summary: "What arrived, what was decided and why", status: 200, answer: Event{}, errors: notFound},
 
 		{method: get, path: "/me", name: "showMe", group: "account", summary: "Who you are to the service", status: 200, answer: Me{}, login: true, handle: s.sendMe},
+		{method: get, path: "/settings/accounts", name: "listAccounts", group: "account", summary: "Your accounts at forges, and which are proved to be yours", status: 200, answer: List[Account]{}, right: models.PersonalRight, errors: noAccess},
 		{method: get, path: "/settings/tokens", name: "listTokens", group: "account", summary: "Your tokens, newest first", status: 200, answer: List[Token]{}, right: models.PersonalRight, errors: noAccess},
 		{method: post, path: "/settings/tokens", name: "makeToken", group: "account", summary: "Make a token", status: 201, answer: NewToken{}, right: models.PersonalRight,
 			about: "This answer is the only place where its secret is.", body: TokenBody{}, errors: noWrite, handle: s.takeToken},

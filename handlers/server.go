@@ -150,6 +150,7 @@ func (s *Server) routes() chi.Router {
 		r.Get("/pipelines.atom", s.page(s.pipelinesFeed))
 		r.Get("/events.atom", s.page(s.eventsFeed))
 		r.Get("/help", s.page(s.showHelp))
+		r.Get("/settings/accounts", s.page(s.showAccounts))
 		r.Get("/settings/tokens", s.page(s.listTokens))
 		r.Post("/settings/tokens", s.page(s.makeToken))
 		r.Post("/settings/tokens/{id}/revoke", s.page(s.endToken))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -361,6 +362,11 @@ func (s *Server) steerOf(r *http.Request, p *models.Pipeline, newest int64, numb
 		return views.Steer{}
 	}
 	steer := views.Steer{On: true, Rerun: s.mayOn(r, models.RerunRight, p), Cancel: s.mayOn(r, models.CancelRight, p)}
+	steer.Rest = steer.Rerun
+	rest := slices.DeleteFunc(slices.Clone(p.Steps), (*models.Step).WritesToFedora)
+	if !steer.Rerun.Allowed && len(rest) > 0 && len(rest) < len(p.Steps) {
+		steer.Rest = s.mayOn(r, models.RerunRight, p, rest...)
+	}
 	if viewerOf(r) == nil && s.Logins.Accounts != nil {
 		u := *r.URL
 		q := u.Query()

@@ -408,6 +408,13 @@ type TokensPage struct {
 	Entry    TokenEntry    // what was sent, or what is proposed
 }
 
+// AccountsPage has the accounts of the viewer at forges.
+type AccountsPage struct {
+	Login  string // of the viewer
+	Prefix string // of comment commands
+	Links  []models.Link
+}
+
 // TokenEntry is what the form for a new token has.
 type TokenEntry struct {
 	Name   string

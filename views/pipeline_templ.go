@@ -1545,7 +1545,7 @@ func firstFailure(p PipelinePage, s *models.Step, t *models.Target) templ.Compon
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		if p.Steer.On && p.Steer.current() && p.Steer.Rerun.Allowed {
+		if p.Steer.On && p.Steer.current() && p.Steer.of(s).Rerun.Allowed {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 110, "<a class=\"btn\" href=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

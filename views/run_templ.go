@@ -448,7 +448,7 @@ func RunHead(p RunPage) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = steerWhy(p.Steer, !r.State.Finished()).Render(ctx, templ_7745c5c3_Buffer)
+		templ_7745c5c3_Err = steerWhy(p.Steer.of(p.Step), !r.State.Finished()).Render(ctx, templ_7745c5c3_Buffer)
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -13,9 +13,20 @@ import (
 type Steer struct {
 	On            bool           // this process can start and stop things
 	Rerun, Cancel models.Verdict // about all of the pipeline
+	Rest          models.Verdict // about rerunning those steps alone that write nothing to Fedora
 	Login         string         // address to log in at and come back; empty if that does not help
 	Newest        int64          // the newest attempt, if that is another one
 	NewestNumber  int            // of that attempt
+}
+
+// of is what the reader may do with a step. What runs along because of it may
+// need more rights: the page that shows what would run says so.
+func (s Steer) of(step *models.Step) Steer {
+	if !step.WritesToFedora() {
+		s.Rerun = s.Rest
+	}
+	s.Rest = s.Rerun
+	return s
 }
 
 // current says whether the page is about the newest attempt.

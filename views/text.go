@@ -462,6 +462,9 @@ func LogoutEverywhereURL() string { return "/logout/everywhere" }
 // DocumentURL is what describes everything for programs.
 func DocumentURL() string { return "/api/v3/openapi.json" }
 
+// AccountsURL is the page of the viewer's accounts at forges.
+func AccountsURL() string { return "/settings/accounts" }
+
 // TokensURL is the page of the viewer's tokens.
 func TokensURL() string { return "/settings/tokens" }
 

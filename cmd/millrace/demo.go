@@ -236,7 +236,8 @@ func hostOf(address string) string {
 }
 
 // welcome lets the box's namespaces in, as an operator would with millrace allow,
-// and gives a new database a past.
+// takes its people's accounts at the forge for proved, and gives a new database a
+// past.
 func (d *demo) welcome(ctx context.Context, v *service, b *box.Box) error {
 	allowed := []*models.Allowance{{Forge: v.runner.Packages.Host, Namespace: "rpms"}}
 	for _, n := range b.Namespaces() {
@@ -248,6 +249,11 @@ func (d *demo) welcome(ctx context.Context, v *service, b *box.Box) error {
 		for _, a := range allowed {
 			a.State, a.Actor, a.Reason = models.AllowedState, "demo", "It is in the box."
 			if err := tx.SetAllowance(ctx, a); err != nil {
+				return err
+			}
+		}
+		for login, account := range b.Links() {
+			if err := tx.SaveProof(ctx, v.settings.GitHub.Host, account, login); err != nil {
 				return err
 			}
 		}

@@ -28,6 +28,9 @@ func TestRightsInTheBox(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { v.store.Close() })
+	if err := (&demo{dir: dir, story: "any"}).welcome(t.Context(), v, b); err != nil {
+		t.Fatal(err)
+	}
 	project := &models.Project{Forge: s.GitHub.Host, Namespace: "packit", Name: "hello-world"}
 	ask := func(login string, right models.Right) models.Verdict {
 		t.Helper()
