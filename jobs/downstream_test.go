@@ -234,6 +234,10 @@ func TestPullFromUpstream(t *testing.T) {
 			t.Error(diff)
 		}
 		f.wayIs(t, event, []string{"rawhide ++?....", "f44 ++?....", "f43 +X....."})
+		soon(t, "our push to the fork is left alone", func() (bool, any) {
+			list, err := w.Store.Events(t.Context(), models.EventFilter{Kind: models.PushEvent}, models.Page{})
+			return err == nil && slices.ContainsFunc(list.Rows, func(e *models.Event) bool { return strings.Contains(e.Reason, "push to a fork") }), err
+		})
 	})
 }
 

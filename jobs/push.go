@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"millrace/clients/httpx"
 	"millrace/models"
@@ -12,6 +13,9 @@ import (
 // handlePush plans what is to be done for the new head of a branch. Of several
 // pushes the last counts, in whatever order they are heard of.
 func (r *Runner) handlePush(ctx context.Context, e *models.Event, m *models.Message) error {
+	if r.Packages.Holds(e.Project) && isFork(e.Project) {
+		return r.conclude(ctx, e, models.EventNothing, "It is a push to a fork, where packages are prepared and not built.")
+	}
 	forge, err := r.Forge(e.Project)
 	if err != nil {
 		return err
@@ -48,4 +52,10 @@ func (r *Runner) handleRelease(ctx context.Context, e *models.Event, m *models.M
 	}
 	commit := &models.Commit{ProjectID: e.ProjectID, Kind: models.ReleaseRef, Ref: m.Tag, SHA: sha, Title: m.Title, Author: m.Actor}
 	return r.planCommit(ctx, forge, e, commit, circumstances{news: []Made{releaseOf(e, m.Tag, m.Tag)}})
+}
+
+// isFork reports whether a project in dist-git is somebody's fork of a package.
+func isFork(p *models.Project) bool {
+	first, _, _ := strings.Cut(p.Namespace, "/")
+	return first == "fork" || first == "forks"
 }
