@@ -32,6 +32,9 @@ type Engine struct {
 	Timing Timing
 	Watch  Watcher
 	Rights *access.Rights // of people who ask for attempts, looked at again before they run; nil: they are not
+	Prefix string         // of comment commands, such as /packit
+	// Hears reports whether comments on issues of a project reach us; nil: none do.
+	Hears func(*models.Project) bool
 
 	LogLimit int // bytes of a log that are kept; 0: a default
 
@@ -132,6 +135,9 @@ func (e *Engine) advanceTaking(ctx context.Context, tx *store.Tx, g *models.Grap
 			return nil, err
 		}
 		if err := e.want(ctx, tx, g.Reports(e.Base)); err != nil {
+			return nil, err
+		}
+		if err := e.wantTroubles(ctx, tx, g); err != nil {
 			return nil, err
 		}
 	}

@@ -43,6 +43,7 @@ type Forge interface {
 type Issue struct {
 	Number int
 	URL    string // for people
+	Text   string // what it says at its top
 	Fresh  bool   // it was opened just now
 }
 

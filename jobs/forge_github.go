@@ -248,7 +248,7 @@ func (f GitHub) SetIssue(ctx context.Context, p *models.Project, title, text str
 	}
 	for _, i := range open {
 		if i.Title == title && strings.HasSuffix(i.Author, "[bot]") {
-			return Issue{Number: i.Number, URL: i.URL}, nil
+			return Issue{Number: i.Number, URL: i.URL, Text: i.Body}, nil
 		}
 	}
 	made, err := f.Client.CreateIssue(ctx, repoOf(p), title, text+commentMark)

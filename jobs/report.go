@@ -64,10 +64,7 @@ func (r *Runner) tell(ctx context.Context, report *models.Report) error {
 	if err != nil {
 		return err
 	}
-	forge, err := r.Forge(project)
-	if err == nil {
-		err = r.send(ctx, forge, project, report)
-	}
+	err = r.send(ctx, project, report)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -91,11 +88,19 @@ func (r *Runner) tell(ctx context.Context, report *models.Report) error {
 	})
 }
 
-func (r *Runner) send(ctx context.Context, forge Forge, project *models.Project, report *models.Report) (err error) {
+func (r *Runner) send(ctx context.Context, project *models.Project, report *models.Report) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.Timing.Lease*9/10)
 	defer cancel()
+	if report.Thing != "" {
+		return r.sendTrouble(ctx, project, report)
+	}
+	forge, err := r.Forge(project)
+	if err != nil {
+		return err
+	}
 	if title, ok := strings.CutPrefix(report.Name, models.IssuePrefix); ok {
-		return r.sendIssue(ctx, forge, project, report, "[packit] "+title)
+		_, err := setIssue(ctx, forge, project, "[packit] "+title, report.Body)
+		return err
 	}
 	if !strings.HasPrefix(report.Name, commentPrefix) {
 		report.ExternalID, report.AsStatus, err = forge.SetCheck(ctx, project, report)
@@ -113,15 +118,5 @@ func (r *Runner) send(ctx context.Context, forge Forge, project *models.Project,
 		return broken(err, "There is no pull request or issue to comment on.")
 	}
 	report.ExternalID, err = forge.SetComment(ctx, project, number, report.ExternalID, report.Body)
-	return err
-}
-
-// sendIssue opens an issue, or writes below the one that is open.
-func (r *Runner) sendIssue(ctx context.Context, forge Forge, project *models.Project, report *models.Report, title string) error {
-	issue, err := forge.SetIssue(ctx, project, title, report.Body)
-	if err != nil || issue.Fresh {
-		return err
-	}
-	_, err = forge.SetComment(ctx, project, issue.Number, "", report.Body)
 	return err
 }

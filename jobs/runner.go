@@ -14,14 +14,14 @@ import (
 // whoever starts it and not changed afterwards.
 type Runner struct {
 	*Engine
-	Parser     intake.Parser    // of deliveries
-	Forges     map[string]Forge // by host
-	Packages   *Packages        // dist-git; nil: there is none
-	Bodhi      *bodhi.Client    // knows the releases; nil: the last known ones
-	Koji       *Koji            // nil: builds there are none of our business
-	Deployment string           // prod, stg or dev: what packit_instances means by it
-	Prefix     string           // of comment commands, such as /packit
-	AllowAll   bool             // the allowlist is not looked at
+	Parser     intake.Parser      // of deliveries
+	Forges     map[string]Forge   // by host
+	Trackers   map[string]Tracker // by host: of issues where nothing else is ours
+	Packages   *Packages          // dist-git; nil: there is none
+	Bodhi      *bodhi.Client      // knows the releases; nil: the last known ones
+	Koji       *Koji              // nil: builds there are none of our business
+	Deployment string             // prod, stg or dev: what packit_instances means by it
+	AllowAll   bool               // the allowlist is not looked at
 
 	Accounts      Accounts        // knows who people are; nil: nobody does
 	Notifications *models.Project // where people prove who they are, in issues; nil: nowhere

@@ -72,6 +72,7 @@ func newWorld(t *testing.T, s *store.Store) *world {
 	w.Bodhi = &bodhi.Client{BaseURL: releases.URL}
 	w.Deployment, w.Worker, w.Prefix = "prod", "test", "/packit"
 	w.AllowAll = false
+	w.Hears = func(p *models.Project) bool { return w.Forges[p.Forge] != nil }
 	return w
 }
 

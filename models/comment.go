@@ -13,11 +13,12 @@ const CommentPrefix = "comment:"
 // IssuePrefix begins the names of reports that are issues. Their title follows.
 const IssuePrefix = "issue:"
 
-// Notices are the comments that a job wants on its pull request. By default it
-// wants none: the checks say it all.
+// Notices are the comments that a job wants on its pull request, and the issues
+// about what fails. By default it wants no comments: the checks say it all.
 type Notices struct {
 	Failure string `json:"failure,omitempty"` // template of what to write when a target fails
 	Success bool   `json:"success,omitempty"` // say when something is built, and how to install it
+	Issues  string `json:"issues,omitempty"`  // repository in whose issues failures are told, or IssuesHere; empty: none
 }
 
 // maxNotice is how much of a template of a config is used, in bytes.
@@ -27,6 +28,7 @@ func noticesOf(view *JobView) *Notices {
 	n := Notices{
 		Failure: strings.TrimSpace(textOr(view.Notifications.FailureComment.Message, "")),
 		Success: view.Type == JobCoprBuild && view.Notifications.PullRequest.SuccessfulBuild,
+		Issues:  issuesOf(view),
 	}
 	if n == (Notices{}) {
 		return nil

@@ -162,7 +162,7 @@ type Step struct {
 	JobIndex   int             // position in the config's jobs; -1 for a step that no job asked for by name
 	Config     json.RawMessage // the job view at planning time, see JobView; null for none
 	Mirrors    bool            // the checks of its waiting targets show how their builds are doing
-	Notices    *Notices        // comments that its job asks for; nil for none
+	Notices    *Notices        // comments and issues that its job asks for; nil for none
 	Others     []OtherBuild    `bun:",nullzero"` // builds of other pull requests that its tests install too
 	State      State           // derived from its runs
 
@@ -325,7 +325,8 @@ type RunGroup struct {
 }
 
 // Report is what we want a forge to say about a commit, and what it was last
-// told. One row for each check of a commit, or comment of a pull request.
+// told. One row for each check of a commit, comment of a pull request, or thing
+// that fails and has an issue.
 type Report struct {
 	bun.BaseModel `bun:"table:reports,alias:report"`
 
@@ -352,6 +353,11 @@ type Report struct {
 	UpdatedAt  time.Time
 	HintedAt   time.Time `bun:",nullzero"` // when a job was last made for it
 	SentAt     time.Time `bun:",nullzero"`
+	Thing      string    `bun:",nullzero"` // of the release chain, that the issue is about, at whatever commit; empty: the commit
+
+	Tracker   *Project `bun:"-"` // whose issue it is, if that is not stored yet
+	Pull      int      `bun:"-"` // pull request that it is a comment on, if that is not the commit
+	IfFailing bool     `bun:"-"` // it only ends a failure that was told
 }
 
 // CheckState is what a forge can say of a check.

@@ -100,6 +100,7 @@ type Issue struct {
 	Number int
 	Title  string
 	Author string
+	Text   string
 	URL    string // for people
 }
 

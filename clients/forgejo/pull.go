@@ -241,11 +241,12 @@ func (c *Client) Statuses(ctx context.Context, repo, sha string) ([]forge.Status
 type issueJSON struct {
 	Number int      `json:"number"`
 	Title  string   `json:"title"`
+	Body   string   `json:"body"`
 	User   userJSON `json:"user"`
 }
 
 func (c *Client) issue(repo string, in issueJSON) forge.Issue {
-	return forge.Issue{Number: in.Number, Title: in.Title, Author: in.User.Login, URL: c.base() + "/" + repo + "/issues/" + strconv.Itoa(in.Number)}
+	return forge.Issue{Number: in.Number, Title: in.Title, Author: in.User.Login, Text: in.Body, URL: c.base() + "/" + repo + "/issues/" + strconv.Itoa(in.Number)}
 }
 
 // OpenIssues lists the open issues of an author, or all without one, the newest

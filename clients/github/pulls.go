@@ -180,6 +180,7 @@ func (c *Client) CommitComments(ctx context.Context, repo Repo, sha string) ([]C
 type Issue struct {
 	Number int
 	Title  string
+	Body   string
 	Author string
 	URL    string // for people
 }
@@ -199,7 +200,7 @@ func (c *Client) OpenIssues(ctx context.Context, repo Repo) ([]Issue, error) {
 }
 
 func issueOf(i *gh.Issue) Issue {
-	return Issue{Number: i.GetNumber(), Title: i.GetTitle(), Author: i.GetUser().GetLogin(), URL: i.GetHTMLURL()}
+	return Issue{Number: i.GetNumber(), Title: i.GetTitle(), Body: i.GetBody(), Author: i.GetUser().GetLogin(), URL: i.GetHTMLURL()}
 }
 
 // CreateIssue opens an issue.

@@ -10,13 +10,15 @@ import (
 )
 
 type issueJSON struct {
-	ID    int      `json:"id"`
-	Title string   `json:"title"`
-	User  userJSON `json:"user"`
+	ID       int           `json:"id"`
+	Title    string        `json:"title"`
+	Content  string        `json:"content"`
+	User     userJSON      `json:"user"`
+	Comments []commentJSON `json:"comments"`
 }
 
 func (c *Client) issue(at string, in issueJSON) forge.Issue {
-	return forge.Issue{Number: in.ID, Title: in.Title, Author: in.User.Name, URL: c.base() + at + "/issue/" + strconv.Itoa(in.ID)}
+	return forge.Issue{Number: in.ID, Title: in.Title, Author: in.User.Name, Text: in.Content, URL: c.base() + at + "/issue/" + strconv.Itoa(in.ID)}
 }
 
 // OpenIssues lists the open issues of an author, or all without one, the newest
@@ -60,6 +62,19 @@ func (c *Client) CreateIssue(ctx context.Context, repo, title, body string) (for
 		return forge.Issue{}, fmt.Errorf("opening an issue of %s: %w", repo, err)
 	}
 	return c.issue(at, in.Issue), nil
+}
+
+// IssueComments are what was said about an issue, the oldest first.
+func (c *Client) IssueComments(ctx context.Context, repo string, number int) ([]forge.Comment, error) {
+	at, err := address(repo)
+	if err != nil {
+		return nil, err
+	}
+	var in issueJSON
+	if err := c.get(ctx, "issue.get", at+"/issue/"+strconv.Itoa(number), nil, &in); err != nil {
+		return nil, fmt.Errorf("reading issue %d of %s: %w", number, repo, err)
+	}
+	return comments(in.Comments), nil
 }
 
 // CommentIssue says something about an issue.

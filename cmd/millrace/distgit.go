@@ -101,6 +101,21 @@ func (v *service) checkDistGit(ctx context.Context) (string, error) {
 	return "as " + user + "; " + found, nil
 }
 
+func (v *service) checkTracker(ctx context.Context) (string, error) {
+	s := v.settings.Tracker
+	if s.URL == "" || s.Token == "" {
+		return "not configured; no issues are opened there", nil
+	}
+	user, err := (&pagure.Client{BaseURL: s.URL, Token: s.Token, HTTP: v.client("tracker", sourceTime)}).User(ctx)
+	if err != nil {
+		return "", fmt.Errorf("it does not take tracker.token; make a new one on its page of settings: %w", err)
+	}
+	if user != s.User {
+		return "", fmt.Errorf("the token is that of %s, but tracker.user is %s", user, s.User)
+	}
+	return "as " + user, nil
+}
+
 func (v *service) checkLookaside(ctx context.Context) (string, error) {
 	switch {
 	case v.runner.Packages == nil || v.settings.Lookaside.URL == "":

@@ -78,6 +78,7 @@ func (v *service) checkups() []checkup {
 		{"bus", v.checkBus},
 		{"login", v.checkLogin},
 		{"distgit", v.checkDistGit},
+		{"tracker", v.checkTracker},
 		{"lookaside", v.checkLookaside},
 		{"bugzilla", v.checkBugzilla},
 		{"fasjson", v.checkFASJSON},

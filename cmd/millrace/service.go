@@ -20,6 +20,7 @@ import (
 	"millrace/clients/git"
 	"millrace/clients/github"
 	"millrace/clients/httpx"
+	"millrace/clients/pagure"
 	"millrace/clients/testingfarm"
 	"millrace/handlers"
 	"millrace/jobs"
@@ -105,7 +106,7 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 	v.people = v.findPeople()
 	v.runner = &jobs.Runner{
 		Engine: &jobs.Engine{
-			Store: v.store, Log: v.log, Worker: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:6]), Base: s.Base,
+			Store: v.store, Log: v.log, Worker: fmt.Sprintf("%s/%d/%s", host, os.Getpid(), rand.Text()[:6]), Base: s.Base, Prefix: s.Prefix,
 			Limits: s.Workers.Limits, LogLimit: s.LogLimit, Rights: v.rights(access.GitHub{Client: forge}),
 			Timing: jobs.Timing{
 				Lease: s.Workers.Lease, Sweep: s.Workers.Sweep, Retry: s.Workers.Retry, RetryMax: s.Workers.RetryMax,
@@ -116,8 +117,14 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 		Parser:     intake.Parser{Bus: fedbus.Parser{DistGit: s.DistGit.URL}},
 		Forges:     map[string]jobs.Forge{s.GitHub.Host: jobs.GitHub{Client: forge}},
 		Bodhi:      &bodhi.Client{BaseURL: s.Bodhi.URL, HTTP: v.client("bodhi", time.Minute)},
-		Deployment: s.Deployment, Prefix: s.Prefix, AllowAll: s.AllowAll,
+		Deployment: s.Deployment, AllowAll: s.AllowAll,
 	}
+	if at := s.Tracker; at.URL != "" && at.Token != "" {
+		v.runner.Trackers = map[string]jobs.Tracker{
+			hostOf(at.URL): jobs.Pagure{Client: &pagure.Client{BaseURL: at.URL, Token: at.Token, HTTP: v.client("tracker", time.Minute)}, User: at.User},
+		}
+	}
+	v.runner.Hears = func(p *models.Project) bool { return v.runner.Forges[p.Forge] != nil }
 	if at := s.Approval.Repository; at != "" {
 		if v.runner.Notifications, err = models.ParseProjectURL(at); err != nil {
 			return err

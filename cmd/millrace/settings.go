@@ -63,6 +63,7 @@ type settings struct {
 	DistGit  struct {
 		URL, User, Token, Password string
 	}
+	Tracker   struct{ URL, User, Token string }
 	Lookaside struct{ URL, UploadURL string }
 	Bugzilla  struct{ URL, Key string }
 	FASJSON   struct {
@@ -159,6 +160,10 @@ func (s *settings) all() []setting {
 		{key: "distgit.token", doc: "token of its API; empty: releases are proposed nowhere", value: &s.DistGit.Token, secret: true},
 		{key: "distgit.password", doc: "what git shows to push to our forks over HTTPS; empty: the token", value: &s.DistGit.Password, secret: true},
 
+		{key: "tracker.url", doc: "address of a Pagure of whose projects issue_repository may name some", value: &s.Tracker.URL},
+		{key: "tracker.user", doc: "our account there", value: &s.Tracker.User},
+		{key: "tracker.token", doc: "token of its API, with the rights to create, comment and close issues; empty: no issues are opened there", value: &s.Tracker.Token, secret: true},
+
 		{key: "fasjson.url", doc: "address of FASJSON, which knows what accounts people have at forges", value: &s.FASJSON.URL},
 		{key: "fasjson.token", doc: "token to show there in place of one of Kerberos, which test instances take", value: &s.FASJSON.Token, secret: true},
 
@@ -230,6 +235,7 @@ func defaults() *settings {
 	s.Bodhi.URL, s.Bodhi.Issuer = bodhi.DefaultURL, bodhi.DefaultIssuer
 	s.Koji.WebURL, s.Koji.FilesURL = koji.DefaultWebURL, koji.DefaultFilesURL
 	s.DistGit.URL, s.DistGit.User, s.FASJSON.URL = pagure.DefaultURL, "packit", fasjson.DefaultURL
+	s.Tracker.URL, s.Tracker.User = "https://pagure.io", "packit"
 	s.Lookaside.URL, s.Bugzilla.URL = lookaside.DefaultURL, bugzilla.DefaultURL
 	s.Kerberos.Proxy = kerberos.DefaultProxy
 	s.Login.Session, s.Login.Idle = 7*24*time.Hour, 24*time.Hour
@@ -438,13 +444,13 @@ func (s *settings) check() []error {
 	if s.Database == "" || strings.Contains(s.Database, "://") && !store.IsPostgres(s.Database) {
 		complain("database: %q is neither a postgres:// address nor the path of a file", s.Database)
 	}
-	for _, address := range []*string{&s.Base, &s.DistGit.URL} {
+	for _, address := range []*string{&s.Base, &s.DistGit.URL, &s.Tracker.URL} {
 		*address = strings.TrimSuffix(*address, "/")
 	}
 	web("base_url", s.Base)
 	for key, value := range map[string]string{
 		"copr.url": s.Copr.URL, "testing_farm.url": s.TestingFarm.URL, "bodhi.url": s.Bodhi.URL, "github.api_url": s.GitHub.APIURL, "login.issuer": s.Login.Issuer,
-		"distgit.url": s.DistGit.URL, "fasjson.url": s.FASJSON.URL, "kerberos.proxy": s.Kerberos.Proxy,
+		"distgit.url": s.DistGit.URL, "tracker.url": s.Tracker.URL, "fasjson.url": s.FASJSON.URL, "kerberos.proxy": s.Kerberos.Proxy,
 		"lookaside.url": s.Lookaside.URL, "lookaside.upload_url": s.Lookaside.UploadURL, "bugzilla.url": s.Bugzilla.URL,
 		"bodhi.issuer": s.Bodhi.Issuer, "koji.hub_url": s.Koji.HubURL, "koji.web_url": s.Koji.WebURL, "koji.files_url": s.Koji.FilesURL,
 	} {

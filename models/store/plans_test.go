@@ -219,6 +219,7 @@ func otherReadings(t *testing.T, s *store.Store) []reading {
 			_, _, err := s.SentReports(ctx, p.CommitID)
 			return err
 		}},
+		{"what an issue is about", func(ctx context.Context, s *store.Store) error { return ignore(s.OpenThings(ctx, p.ProjectID, "7")) }},
 		{"pipeline", func(ctx context.Context, s *store.Store) error { return ignore(s.Pipeline(ctx, p.ID)) }},
 		{"target", func(ctx context.Context, s *store.Store) error {
 			return ignore(s.TargetPlace(ctx, p.ID, step, "source"))

@@ -107,6 +107,21 @@ func (tx *Tx) LockProduct(ctx context.Context, ref models.ProductRef) (*models.P
 	return p, nil
 }
 
+// PullOf is the pull request in dist-git that a commit there came from;
+// ErrNotFound if it came from none.
+func (q queries) PullOf(ctx context.Context, commit models.ProductRef) (*models.Product, error) {
+	p := new(models.Product)
+	err := q.db.NewSelect().Model(p).
+		Join("JOIN product_links AS link ON link.from_id = product.id").
+		Join("JOIN products AS made ON made.id = link.product_id").
+		Where("made.kind = ?", commit.Kind).Where("made.key = ?", commit.Key).Where("product.kind = ?", models.PullProduct).
+		Order("product.id DESC").Limit(1).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading the pull request of %s: %w", commit.Key, notFound(err))
+	}
+	return p, nil
+}
+
 // ProductsOfRun returns what a run made.
 func (q queries) ProductsOfRun(ctx context.Context, runID int64) ([]*models.Product, error) {
 	var products []*models.Product

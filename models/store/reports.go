@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -18,35 +20,27 @@ func (tx *Tx) Want(ctx context.Context, wanted []*models.Report) ([]*models.Repo
 	if len(wanted) == 0 {
 		return nil, nil
 	}
-	var stored []*models.Report
 	names := make([]string, len(wanted))
 	for i, r := range wanted {
 		names[i] = r.Name
 	}
-	err := forUpdate(tx.db.NewSelect().Model(&stored).
-		Where("commit_id = ?", wanted[0].CommitID).Where("name IN (?)", bun.List(names))).Scan(ctx)
+	byName, err := tx.reports(ctx, wanted[0].CommitID, names)
 	if err != nil {
-		return nil, fmt.Errorf("reading what was reported on commit %d: %w", wanted[0].CommitID, err)
-	}
-	byName := make(map[string]*models.Report, len(stored))
-	for _, r := range stored {
-		byName[r.Name] = r
+		return nil, err
 	}
 	var created, changed []*models.Report
 	for _, w := range wanted {
 		w.UpdatedAt, w.HintedAt = Now(), Now()
 		old := byName[w.Name]
 		switch {
+		case w.IfFailing && (old == nil || old.Wanted == models.CheckSuccess):
 		case old == nil:
 			w.Revision = 1
 			created = append(created, w)
 			byName[w.Name] = w
 		case older(w, old), same(old, w):
 		default:
-			old.PipelineID, old.RunID, old.EventID = w.PipelineID, w.RunID, w.EventID
-			old.Wanted, old.Title, old.Body, old.URL, old.UpdatedAt = w.Wanted, w.Title, w.Body, w.URL, w.UpdatedAt
-			old.Revision++
-			old.Tries, old.NotBefore, old.HintedAt, old.Error = 0, time.Time{}, Now(), ""
+			renew(old, w)
 			changed = append(changed, old)
 		}
 	}
@@ -61,6 +55,73 @@ func (tx *Tx) Want(ctx context.Context, wanted []*models.Report) ([]*models.Repo
 		return nil, fmt.Errorf("updating reports on commit %d: %w", wanted[0].CommitID, err)
 	}
 	return append(created, changed...), nil
+}
+
+// renew makes of a report the next revision, which says what w does.
+func renew(old, w *models.Report) {
+	old.PipelineID, old.RunID, old.EventID = w.PipelineID, w.RunID, w.EventID
+	old.Wanted, old.Title, old.Body, old.URL, old.UpdatedAt = w.Wanted, w.Title, w.Body, w.URL, w.UpdatedAt
+	old.Revision++
+	old.Tries, old.NotBefore, old.HintedAt, old.Error = 0, time.Time{}, Now(), ""
+}
+
+// reports are those on a commit with these names, locked, by name.
+func (tx *Tx) reports(ctx context.Context, commitID int64, names []string) (map[string]*models.Report, error) {
+	var stored []*models.Report
+	err := forUpdate(tx.db.NewSelect().Model(&stored).Where("commit_id = ?", commitID).Where("name IN (?)", bun.List(names))).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading what was reported on commit %d: %w", commitID, err)
+	}
+	byName := make(map[string]*models.Report, len(stored))
+	for _, r := range stored {
+		byName[r.Name] = r
+	}
+	return byName, nil
+}
+
+// WantIssue is Want for the issue about a thing, at whatever commit it failed.
+// The report is nil if nothing is news.
+func (tx *Tx) WantIssue(ctx context.Context, w *models.Report) (*models.Report, error) {
+	w.UpdatedAt, w.HintedAt, w.Revision = Now(), Now(), 1
+	if !w.IfFailing { // of two at once one comes second, and finds the other's
+		_, err := tx.db.NewInsert().Model(w).On("CONFLICT DO NOTHING").Returning("id").Exec(ctx)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return nil, fmt.Errorf("storing the report of %s: %w", w.Thing, err)
+		}
+		if w.ID != 0 {
+			return w, nil
+		}
+	}
+	old := new(models.Report)
+	err := forUpdate(tx.db.NewSelect().Model(old).Where("thing = ?", w.Thing)).Scan(ctx)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the report of %s: %w", w.Thing, err)
+	}
+	if older(w, old) || same(old, w) || (w.IfFailing && old.Wanted == models.CheckSuccess) {
+		return nil, nil
+	}
+	if old.ProjectID != w.ProjectID && !w.IfFailing {
+		old.ProjectID, old.ExternalID = w.ProjectID, "" // the issue elsewhere is left to people
+	}
+	old.CommitID, old.SHA = w.CommitID, w.SHA
+	renew(old, w)
+	return old, updateAll(ctx, tx.db, []*models.Report{old}, "project_id", "commit_id", "sha", "external_id", "pipeline_id", "run_id", "event_id",
+		"wanted", "title", "body", "url", "revision", "tries", "not_before", "hinted_at", "error", "updated_at")
+}
+
+// OpenThings are the reports of things that fail and have their issue in a
+// project under that number.
+func (q queries) OpenThings(ctx context.Context, projectID int64, issue string) ([]*models.Report, error) {
+	var found []*models.Report
+	err := q.db.NewSelect().Model(&found).Where("project_id = ?", projectID).Where("external_id = ?", issue).Where("thing IS NOT NULL").
+		Where("wanted <> ?", models.CheckSuccess).Order("id").Limit(100).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading what issue %s of project %d is about: %w", issue, projectID, err)
+	}
+	return found, nil
 }
 
 // older reports whether a is of an earlier event than b, or of an earlier attempt.
@@ -94,7 +155,7 @@ func (q queries) Report(ctx context.Context, id int64) (*models.Report, error) {
 
 // ReportSent notes that the forge was told r as it was at its revision.
 func (tx *Tx) ReportSent(ctx context.Context, r *models.Report) error {
-	_, err := tx.db.NewUpdate().Model(r).WherePK().Where("sent_rev < ?", r.Revision).
+	_, err := tx.db.NewUpdate().Model(r).WherePK().Where("sent_rev < ?", r.Revision).Where("project_id = ?", r.ProjectID).
 		Set("sent_rev = ?", r.Revision).Set("sent_state = ?", r.Wanted).Set("external_id = ?", r.ExternalID).
 		Set("as_status = ?", r.AsStatus).Set("sent_at = ?", Now()).Set("error = ''").Set("tries = 0").Set("not_before = NULL").Exec(ctx)
 	if err != nil {

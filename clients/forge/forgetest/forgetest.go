@@ -323,7 +323,7 @@ func Issues(t *testing.T, f *fakeforge.Forge, c Client) {
 		t.Fatal(err)
 	}
 	open, err := c.OpenIssues(ctx, Repo, Bot)
-	want := []forge.Issue{{Number: made.Number, Title: "Propose downstream failed for release 1.1", Author: Bot, URL: made.URL}}
+	want := []forge.Issue{{Number: made.Number, Title: "Propose downstream failed for release 1.1", Author: Bot, Text: "A table.", URL: made.URL}}
 	if diff := cmp.Diff(want, open); diff != "" || err != nil || made.URL == "" {
 		t.Errorf("open issues (-want +got):\n%s\n%v", diff, err)
 	}

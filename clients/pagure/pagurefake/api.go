@@ -74,6 +74,7 @@ var endpoints = []endpoint{
 	{"GET", "c/*/info", "", (*Fake).showCommit},
 	{"GET", "issues", "", (*Fake).listIssues},
 	{"POST", "new_issue", "issue_create", (*Fake).openIssue},
+	{"GET", "issue/*", "", (*Fake).showIssue},
 	{"POST", "issue/*/comment", "issue_comment", (*Fake).commentIssue},
 	{"POST", "issue/*/status", "issue_change_status", (*Fake).changeIssue},
 }

@@ -68,6 +68,23 @@ func (f *Fake) openIssue(c *call) (any, error) {
 	return object{"message": "Issue created", "issue": f.issueJSON(f.address(c.r), c.repo.Path, i)}, nil
 }
 
+func (f *Fake) showIssue(c *call) (any, error) {
+	n, err := c.issue()
+	if err != nil {
+		return nil, err
+	}
+	all, err := f.forge.Issues(c.repo.Path)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range all {
+		if i.Number == n {
+			return f.issueJSON(f.address(c.r), c.repo.Path, i), nil
+		}
+	}
+	return nil, noIssue(fakeforge.ErrNotFound)
+}
+
 func (f *Fake) commentIssue(c *call) (any, error) {
 	n, err := c.issue()
 	if err != nil {
