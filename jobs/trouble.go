@@ -41,7 +41,7 @@ func pullBehind(ctx context.Context, tx *store.Tx, g *models.Graph, t *models.Te
 	if g.Kind == models.PullRequestRef {
 		return strconv.Atoi(g.Ref)
 	}
-	if m := t.Event.Message; m != nil && t.Event.Kind == models.PushEvent && m.PR > 0 {
+	if m := t.Event.Message; m != nil && m.PR > 0 && (t.Event.Kind == models.PushEvent || t.Event.Kind == models.CommentEvent) {
 		return m.PR, nil
 	}
 	if g.Kind != models.BranchRef || g.SHA == "" {

@@ -3,7 +3,6 @@ package models
 import (
 	"fmt"
 	"html"
-	"strconv"
 	"strings"
 )
 
@@ -284,8 +283,7 @@ func (g *Graph) cause(one *trouble, t Telling) string {
 		}
 		return fmt.Sprintf("%s was triggered by Koji build %s.", what, mentionless(oneLine(nvr, 200)))
 	case CommentEvent:
-		number := strconv.Itoa(t.Pull)
-		return fmt.Sprintf("%s was triggered by comment in the pull request %s.", what, number)
+		return fmt.Sprintf("%s was triggered by a comment on pull request %d.", what, t.Pull)
 	}
 	return ""
 }
