@@ -136,15 +136,10 @@ func (b *Box) actPerson(_ context.Context, r *http.Request) (string, error) {
 		if account != "" && b.Forge.AddUser(account) != nil {
 			return "", cannot("That cannot be an account at the forge.")
 		}
-		profile.GitHub = account
-		b.People.Put(profile)
-		b.mu.Lock()
-		b.state.Linked[login] = account
-		err := b.save()
-		b.mu.Unlock()
-		if err != nil {
+		if err := b.link(login, account); err != nil {
 			return "", err
 		}
+		profile.GitHub = account
 	}
 	if role := form.Get("role"); form.Has("role") && profile.GitHub != "" {
 		if role != "" && !slices.Contains(roles, role) {
@@ -163,6 +158,17 @@ func (b *Box) actPerson(_ context.Context, r *http.Request) (string, error) {
 		}
 	}
 	return "/accounts/", nil
+}
+
+// link lets somebody name an account at the forge in their profile.
+func (b *Box) link(login, account string) error {
+	profile, _ := b.People.Person(login)
+	profile.Login, profile.GitHub = login, account
+	b.People.Put(profile)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state.Linked[login] = account
+	return b.save()
 }
 
 func (b *Box) setLevel(login, level string) error {

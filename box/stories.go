@@ -18,6 +18,7 @@ func Stories() []Story {
 		{"nothing-matches", "The package config has no job for pull requests; the event says so.", playNothingMatches},
 		{"push-supersedes", "A second push while the first is being built; the first pipeline is stopped.", playPushSupersedes},
 		{"rerun-by-comment", "Everything passes; a comment to repeat what failed is answered, and one to test again makes the next attempt.", playRerunByComment},
+		{"newcomer-approved", "Somebody whom nobody knows installs the App, proves with a comment who they are, and their pull request goes on.", playNewcomer},
 		{"copr-outage", "Copr is down for a while and its messages are lost; everything passes all the same.", playCoprOutage},
 	}
 }
@@ -35,6 +36,7 @@ func StoryNamed(name string) (Story, bool) {
 const (
 	hello    = "packit/hello-world"
 	cauldron = "osbuild-demo/cauldron"
+	windmill = "windmill-club/windmill"
 )
 
 // all gives the same state to a list of targets.

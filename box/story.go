@@ -1,6 +1,7 @@
 package box
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -114,15 +115,12 @@ type sight struct {
 	comments  []githubfake.Comment
 }
 
+func (t *Teller) patience() time.Duration { return cmp.Or(t.Patience, 2*time.Minute) }
+
+func (t *Teller) every() time.Duration { return cmp.Or(t.Every, 200*time.Millisecond) }
+
 func (t *Teller) until(ctx context.Context, repo string, pull int, look func(sight) (differences []string, hopeless bool)) error {
-	patience, every := t.Patience, t.Every
-	if patience == 0 {
-		patience = 2 * time.Minute
-	}
-	if every == 0 {
-		every = 200 * time.Millisecond
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("patience is over"))
+	ctx, cancel := context.WithTimeoutCause(ctx, t.patience(), errors.New("patience is over"))
 	defer cancel()
 	hopelessFor := 0
 	differences := []string{"it could not be looked at in time"}
@@ -147,7 +145,7 @@ func (t *Teller) until(ctx context.Context, repo string, pull int, look func(sig
 		select {
 		case <-ctx.Done():
 			return different(repo, pull, differences, context.Cause(ctx))
-		case <-time.After(every):
+		case <-time.After(t.every()):
 		}
 	}
 }

@@ -82,7 +82,27 @@ func (s *scripted) see(ctx context.Context, repo string, number int) ([]*models.
 			pipelines = append(pipelines, &again)
 		}
 	}
-	return events, pipelines, nil
+	return events, pipelines, s.verify(ctx)
+}
+
+// verify answers those who prove who they are: the first is not believed.
+func (s *scripted) verify(ctx context.Context) error {
+	asked := 0
+	for _, c := range s.box.Forge.Comments(notifications, 1) {
+		if !strings.HasSuffix(c.Body, "verify-fas nils") {
+			continue
+		}
+		asked++
+		if p, _ := s.box.People.Person("nils"); p.GitHub != "" && asked > 1 {
+			return s.forge.CloseIssue(ctx, repoNamed(notifications), 1)
+		}
+	}
+	if asked == 0 || s.said["verify"] {
+		return nil
+	}
+	s.said["verify"] = true
+	_, err := s.forge.CreateComment(ctx, repoNamed(notifications), 1, "The Fedora account nils names no GitHub username.")
+	return err
 }
 
 func (s *scripted) report(ctx context.Context, repo string, number int, sha string, said outcome) error {
@@ -184,6 +204,13 @@ var goods = map[string]func(n, look int) (*models.Event, *models.Pipeline, outco
 	"rerun-by-comment": func(_, look int) (*models.Event, *models.Pipeline, outcome) {
 		return &models.Event{State: models.EventPlanned}, pipeline(models.Passed, helloPasses), outcome{checks: checksOf("success", "success")}
 	},
+	"newcomer-approved": func(_, look int) (*models.Event, *models.Pipeline, outcome) {
+		if look < 9 {
+			return &models.Event{State: models.EventRefused, Reason: "Write `verify-fas ACCOUNT` there."}, nil, outcome{}
+		}
+		return &models.Event{State: models.EventPlanned}, pipeline(models.Passed, all(models.Passed, "srpm/source", "copr_build/fedora-44-x86_64")),
+			outcome{checks: map[string]string{"rpm-build:fedora-44-x86_64": "success"}}
+	},
 	"copr-outage": func(_, look int) (*models.Event, *models.Pipeline, outcome) {
 		if look < 9 {
 			return &models.Event{State: models.EventPlanned}, pipeline(models.Running, helloPasses), outcome{}
@@ -195,6 +222,9 @@ var goods = map[string]func(n, look int) (*models.Event, *models.Pipeline, outco
 func newTeller(t *testing.T, plays func(n, look int) (*models.Event, *models.Pipeline, outcome)) (*Teller, *scripted) {
 	b, _ := newBox(t)
 	_, _, forge := clients(b)
+	if _, err := forge.CreateIssue(t.Context(), repoNamed(notifications), "Organization windmill-club needs to be approved.", "Say who you are."); err != nil {
+		t.Fatal(err)
+	}
 	s := &scripted{box: b, forge: forge, plays: plays, looks: map[string]int{}, said: map[string]bool{}}
 	return &Teller{Box: b, View: s, Patience: 7 * time.Second, Every: 5 * time.Millisecond, Say: t.Logf}, s
 }

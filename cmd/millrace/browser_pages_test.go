@@ -136,6 +136,36 @@ func storyReasons(t *testing.T, b *browsertest.Browser, d *liveDemo) {
 		if !strings.Contains(strings.ToLower(text), strings.ToLower(c.state)) || !strings.Contains(text, c.why) {
 			t.Errorf("%s in %s: the event says %s", c.scenario, c.repo, strings.Join(strings.Fields(text), " "))
 		}
+		if c.why == "allowlist" {
+			approve(t, b, d, fmt.Sprintf("/events/%d", list.Items[0].ID))
+		}
+	}
+}
+
+// approve lets in who waits, as an operator, and what was refused goes on before
+// the eyes of who looks at it.
+func approve(t *testing.T, b *browsertest.Browser, d *liveDemo, event string) {
+	t.Helper()
+	author, operator := b.Tab(t), b.Tab(t)
+	author.Goto(d.URL + event)
+	author.Until(liveState, "on")
+	logIn(t, operator, d, "olga", "/admin/allowlist")
+	const waiting = `[...document.querySelectorAll('[aria-labelledby="waiting"] li')].filter(l => l.textContent.includes("windmill-club"))`
+	if got := operator.Value(waiting + `.map(l => l.textContent.includes("sol-andersen")).join()`); got != "true" {
+		t.Fatalf("who waits, and who asked: %q", got)
+	}
+	operator.Do(chromedp.SendKeys(`[aria-labelledby="waiting"] input[name="reason"]`, "They grind by wind."))
+	operator.Follow(`button[value="allow"][aria-label$="windmill-club"]`)
+	if got := operator.Value(waiting + ".length"); operator.Path() != "/admin/allowlist" || got != "0" {
+		t.Errorf("%s still wait, at %s", got, operator.Path())
+	}
+	author.Until(`document.querySelector('#event-head')?.textContent.includes("Planned") ?? false`, "true")
+	author.Goto(d.URL + event)
+	author.Follow(`main a[href^="/pipelines/"]`)
+	author.Until(stateWord, "Passed")
+	operator.Goto(d.URL + "/admin/audit")
+	if got := operator.Value(`[...document.querySelectorAll("main tbody tr")].some(r => r.textContent.includes("allowlist.allow") && r.textContent.includes("They grind by wind."))`); got != "true" {
+		t.Error("the audit log does not have it")
 	}
 }
 
