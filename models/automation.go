@@ -3,6 +3,8 @@ package models
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -29,7 +31,10 @@ type Automation struct {
 }
 
 // VersionError says that somebody else saved a newer version meanwhile.
-type VersionError struct{ Newest int }
+type VersionError struct {
+	Job    JobType
+	Newest int
+}
 
 func (e *VersionError) Error() string {
 	return fmt.Sprintf("somebody else saved version %d meanwhile", e.Newest)
@@ -42,6 +47,49 @@ const (
 	FromBrowser AutomationSource = "browser"
 	FromList    AutomationSource = "list" // a list of repositories that people send pull requests to
 )
+
+// Who is who saved it; empty if nobody who logged in did.
+func (a *Automation) Who() string {
+	if a.User == nil {
+		return ""
+	}
+	return a.User.Login
+}
+
+// Origin is what JobView.Origin says of jobs that come from here.
+func (a *Automation) Origin() Origin { return Origin{a.Source, a.Version, a.Who()} }
+
+// Origin says where a job is from that is in no file. The zero value is a file.
+type Origin struct {
+	Source  AutomationSource
+	Version int
+	Who     string // login of who saved it; may be empty
+}
+
+// String is the origin as it is stored with a job; ParseOrigin reads it.
+func (o Origin) String() string {
+	if o.Source == "" {
+		return ""
+	}
+	return strings.TrimSpace(fmt.Sprintf("%s %d %s", o.Source, o.Version, o.Who))
+}
+
+// ParseOrigin reads what String wrote. Anything else is the zero value.
+func ParseOrigin(text string) Origin {
+	words := strings.Fields(text)
+	if len(words) < 2 || len(words) > 3 {
+		return Origin{}
+	}
+	version, err := strconv.Atoi(words[1])
+	if err != nil {
+		return Origin{}
+	}
+	o := Origin{Source: AutomationSource(words[0]), Version: version}
+	if len(words) == 3 {
+		o.Who = words[2]
+	}
+	return o
+}
 
 // AutomationSettings are keys of the package config and their values: texts,
 // lists of texts, whole numbers and booleans. Keys below other keys are written

@@ -64,6 +64,7 @@ type Decision struct {
 	Dropped    []Dropped `json:"dropped,omitempty"` // targets of the config that were not planned
 	Checks     []string  `json:"checks,omitempty"`  // names of checks that are to say Reason
 	PipelineID int64     `json:"pipeline_id,omitempty"`
+	Origin     string    `json:"origin,omitempty"` // where the job is from if not from a file, as of JobView
 }
 
 // Dropped is a target that a job names and that was not planned.

@@ -191,7 +191,7 @@ type candidate struct {
 // decide applies the conditions that a view meets or not by itself.
 func (p *planner) decide(i int, view *JobView) {
 	p.decisions[i] = Decision{
-		JobIndex: view.Index, Job: view.Type, Trigger: view.Trigger, Package: view.Package, Identifier: view.ID(),
+		JobIndex: view.Index, Job: view.Type, Trigger: view.Trigger, Package: view.Package, Identifier: view.ID(), Origin: view.Origin,
 	}
 	reason := p.obstacle(view)
 	if reason == "" {

@@ -53,7 +53,8 @@ const (
 	RerunRight     Right = "rerun"          // and start; About.Production says whether it writes to Fedora
 	CancelRight    Right = "cancel"         // what is running or waiting
 	RedeliverRight Right = "redeliver"      // have a message of the project handled again
-	SettingsRight  Right = "settings"       // of a project, and the jobs switched on for it
+	SettingsRight  Right = "settings"       // of a project
+	AutomateRight  Right = "automate"       // switch jobs on and off for a package, which then write to Fedora
 	HooksRight     Right = "hooks"          // webhooks of a project, and their secrets
 	AllowlistRight Right = "edit allowlist" // see and change who may use the service
 	AuditRight     Right = "read audit"     // see who did what
@@ -74,6 +75,7 @@ var rules = map[Right]rule{
 	CancelRight:    {role: Committer, scope: CancelScope, own: ownRequest, need: needsCommitToCancel},
 	RedeliverRight: {role: Committer, scope: HooksScope, need: needsWrite},
 	SettingsRight:  {role: Maintainer, scope: SettingsScope, need: needsAdmin},
+	AutomateRight:  {role: Committer, scope: SettingsScope, need: needsCommit},
 	HooksRight:     {role: Maintainer, scope: HooksScope, need: needsAdmin},
 	AllowlistRight: {role: Operator, scope: AdminScope, need: operatorsOnly("Only operators of this service see and change who may use it.")},
 	AuditRight:     {role: Operator, scope: AdminScope, need: operatorsOnly("Only operators of this service see who did what.")},
@@ -169,11 +171,15 @@ func ownRequest(v *Viewer, f About) bool { return f.Requester != "" && v.Login =
 
 func needsCommitToRerun(f About) (reason, howTo string) {
 	if f.Production {
-		return fmt.Sprintf("This writes to Fedora, and needs the right to commit to %s in dist-git.", firstOf(f.Object, "the package")),
-			"Ask somebody who may commit there, or ask the package's maintainers to be made a committer."
+		return needsCommit(f)
 	}
 	reason, howTo = needsWrite(f)
 	return reason, howTo + " Who opened a pull request may rerun its builds and tests."
+}
+
+func needsCommit(f About) (reason, howTo string) {
+	return fmt.Sprintf("This writes to Fedora, and needs the right to commit to %s in dist-git.", firstOf(f.Object, "the package")),
+		"Ask somebody who may commit there, or ask the package's maintainers to be made a committer."
 }
 
 func needsCommitToCancel(f About) (reason, howTo string) {

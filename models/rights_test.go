@@ -1,7 +1,6 @@
 package models
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -10,7 +9,7 @@ import (
 
 // everyRight is all rights, and one that there is not.
 var everyRight = []Right{
-	ReadRight, PersonalRight, RerunRight, CancelRight, RedeliverRight, SettingsRight, HooksRight, AllowlistRight, AuditRight, OperateRight, "fly",
+	ReadRight, PersonalRight, RerunRight, CancelRight, RedeliverRight, SettingsRight, AutomateRight, HooksRight, AllowlistRight, AuditRight, OperateRight, "fly",
 }
 
 // TestRights tries every role with every action on every kind of object.
@@ -54,8 +53,8 @@ func TestRights(t *testing.T) {
 			}
 		}
 	}
-	committer := []Right{ReadRight, PersonalRight, RerunRight, CancelRight, RedeliverRight}
-	maintainer := append(slices.Clip(committer), SettingsRight, HooksRight)
+	committer := []Right{ReadRight, PersonalRight, RerunRight, CancelRight, RedeliverRight, AutomateRight}
+	maintainer := []Right{ReadRight, PersonalRight, RerunRight, CancelRight, RedeliverRight, SettingsRight, AutomateRight, HooksRight}
 	all := everyRight[:len(everyRight)-1]
 	want := map[string][]Right{
 		"anyone":                             {ReadRight},
@@ -107,7 +106,7 @@ func TestRightsOfTokens(t *testing.T) {
 		RerunScope:    {ReadRight, RerunRight},
 		CancelScope:   {ReadRight, CancelRight},
 		HooksScope:    {ReadRight, RedeliverRight, HooksRight},
-		SettingsScope: {ReadRight, SettingsRight},
+		SettingsScope: {ReadRight, SettingsRight, AutomateRight},
 		AdminScope:    {ReadRight, AllowlistRight, AuditRight, OperateRight},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -165,6 +164,7 @@ func TestWaysToRights(t *testing.T) {
 		{RerunRight, About{Object: "rpms/hello", Production: true}, "needs the right to commit to rpms/hello in dist-git", "the package's maintainers"},
 		{CancelRight, About{}, "This needs the right to write to the project.", "What you asked for yourself"},
 		{SettingsRight, About{Object: "mill/wheel"}, "administer mill/wheel", "administrator"},
+		{AutomateRight, About{Object: "rpms/hello"}, "needs the right to commit to rpms/hello in dist-git", "the package's maintainers"},
 		{RerunRight, About{Object: "mill/wheel", Unlinked: "github.com"}, "write to mill/wheel", "If you may at github.com: name your account there"},
 		{RerunRight, About{Object: "mill/wheel", Unproved: Link{Forge: "github.com", Account: "ada-gh"}}, "write to mill/wheel", "at github.com as ada-gh: prove that"},
 		{OperateRight, About{Unlinked: "github.com"}, "operators", "login.operator_groups"},

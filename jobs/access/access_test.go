@@ -200,6 +200,7 @@ func TestWhoMay(t *testing.T) {
 		}
 		got["settings of a project"] = project(models.SettingsRight, w.wheel)
 		got["settings of a package"] = project(models.SettingsRight, w.pkg)
+		got["automation of a package"] = project(models.AutomateRight, w.pkg)
 		got["messages of a package again"] = project(models.RedeliverRight, w.pkg)
 		got["operating"] = project(models.OperateRight, w.wheel)
 		want := map[string]string{
@@ -218,6 +219,7 @@ func TestWhoMay(t *testing.T) {
 			"rerun by a config that names others": "olga",
 			"settings of a project":               "adm olga",
 			"settings of a package":               "ada olga",
+			"automation of a package":             "ada bo kim olga",
 			"messages of a package again":         "ada bo kim olga",
 			"operating":                           "olga",
 		}

@@ -63,7 +63,7 @@ func ParseAutomations(automations []*models.Automation, opts Options) (*models.P
 		job := &config.Jobs[i]
 		for _, a := range automations {
 			if a.Enabled && a.Job == job.Type {
-				job.Origin = fmt.Sprintf("%s %d", a.Source, a.Version)
+				job.Origin = a.Origin().String()
 			}
 		}
 	}
@@ -87,7 +87,7 @@ func Join(file, automated *models.PackageConfig, fileName string) (*models.Packa
 	for _, job := range automated.Jobs {
 		if slices.ContainsFunc(file.Jobs, func(other models.JobView) bool { return other.Type == job.Type }) {
 			overruled = append(overruled, models.Decision{
-				JobIndex: -1, Job: job.Type, Trigger: job.Trigger, Package: job.Package,
+				JobIndex: -1, Job: job.Type, Trigger: job.Trigger, Package: job.Package, Origin: job.Origin,
 				Reason: fmt.Sprintf("It is switched on without a file, but %s has a job of this type, which counts instead.", fileName),
 			})
 			continue

@@ -41,7 +41,7 @@ func (tx *Tx) SaveAutomation(ctx context.Context, a *models.Automation, expected
 		return fmt.Errorf("reading the version of %s: %w", a.Job, err)
 	}
 	if newest != expected {
-		return &models.VersionError{Newest: newest}
+		return &models.VersionError{Job: a.Job, Newest: newest}
 	}
 	a.Version, a.CreatedAt = newest+1, Now()
 	// Of two who get this far at once the second finds the version taken.
@@ -50,7 +50,7 @@ func (tx *Tx) SaveAutomation(ctx context.Context, a *models.Automation, expected
 		return fmt.Errorf("saving %s: %w", a.Job, err)
 	}
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return &models.VersionError{Newest: a.Version}
+		return &models.VersionError{Job: a.Job, Newest: a.Version}
 	}
 	return nil
 }
