@@ -12,6 +12,7 @@ import (
 var groups = []*huma.Tag{
 	{Name: "projects", Description: "Repositories, and what happened in them"},
 	{Name: "releases", Description: "Releases on their way to Fedora"},
+	{Name: "packages", Description: "Packages in dist-git, and what is switched on for them"},
 	{Name: "pipelines", Description: "What was planned for an event, and how far it has come"},
 	{Name: "steering", Description: "Running things again and canceling them"},
 	{Name: "events", Description: "What arrived, what was decided and why"},
@@ -106,7 +107,7 @@ var (
 // operations are what programs can do, one entry each. Those without handle are
 // answered by the page of the same address.
 func (s *Server) operations() []*operation {
-	const get, post, remove = http.MethodGet, http.MethodPost, http.MethodDelete
+	const get, post, put, remove = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete
 	summaries, projects := List[PipelineSummary]{}, List[ProjectSummary]{}
 	return []*operation{
 		{method: get, path: "/", name: "showHome", group: "service", summary: "What the service is doing", status: 200, answer: Home{}},
@@ -153,6 +154,10 @@ func (s *Server) operations() []*operation {
 		{method: post, path: "/pipelines/{id}/cancel", name: "cancelPipeline", group: "steering", summary: "Stop what is running or waiting, also at the services", status: 202, answer: Canceled{},
 			about: "All of the pipeline, a step of it, or a target.", right: models.CancelRight, body: CancelBody{}, errors: noWrite, handle: s.takeCancel},
 		{method: post, path: "/runs/{id}/cancel", name: "cancelRun", group: "steering", summary: "Stop a run", status: 202, answer: Canceled{}, right: models.CancelRight, errors: noWrite, handle: s.takeRunCancel},
+
+		{method: get, path: "/packages/{name}/automation", name: "showAutomation", group: "packages", summary: "What is done for a package without a config file", status: 200, answer: AutomationDetail{}, errors: notFound},
+		{method: put, path: "/packages/{name}/automation", name: "saveAutomation", group: "packages", summary: "Switch jobs on and off for a package", status: 200, answer: AutomationDetail{}, right: models.AutomateRight,
+			about: "Settings are checked like a package config. All of it is saved, or nothing.", body: AutomationBody{}, errors: noWrite, handle: s.putAutomation},
 
 		{method: get, path: "/events", name: "listEvents", group: "events", summary: "Events, newest first", status: 200, answer: List[EventSummary]{},
 			params: paged(searchParam, inQuery("state", "Exactly this"), inQuery("kind", "Exactly this"), projectParam), errors: badSearch},

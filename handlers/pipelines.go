@@ -142,6 +142,9 @@ func (s *Server) around(r *http.Request, page *views.PipelinePage) (err error) {
 		if page.Reports, page.ReportedAt, err = s.Store.SentReports(ctx, p.CommitID); err != nil {
 			return err
 		}
+		if page.Origins, err = s.originsOf(ctx, p); err != nil {
+			return err
+		}
 	}
 	if isFragment(r) {
 		return nil

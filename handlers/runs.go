@@ -57,6 +57,9 @@ func (s *Server) showTarget(w http.ResponseWriter, r *http.Request) error {
 	if page.Log, err = s.logSlice(r, place.Target.Run); err != nil {
 		return err
 	}
+	if page.Origins, err = s.originsOf(r.Context(), place.Pipeline); err != nil {
+		return err
+	}
 	return s.render(w, r, http.StatusOK, part(page))
 }
 

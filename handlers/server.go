@@ -34,8 +34,9 @@ type Server struct {
 	Logins  Logins
 	Rights  *access.Rights // who may do what to which project; nil: only operators are known
 
-	Steering Steering                // nil: nothing can be started or stopped here
-	Limits   map[models.StepKind]int // groups of a kind that are worked on at once in all processes; absent: no limit
+	Steering   Steering                // nil: nothing can be started or stopped here
+	Automating Automating              // nil: there is no dist-git whose packages anything is done for
+	Limits     map[models.StepKind]int // groups of a kind that are worked on at once in all processes; absent: no limit
 
 	// Checks are what /readyz asks besides the database, by name.
 	Checks map[string]func(ctx context.Context) error
@@ -92,7 +93,7 @@ func (s *Server) routes() chi.Router {
 	r.Use(routed, middleware.GetHead, asPrograms(programs))
 	r.NotFound(s.recognized(s.answer(s.nothingHere)).ServeHTTP)
 	r.MethodNotAllowed(s.answer(func(w http.ResponseWriter, req *http.Request) error {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 			if r.Match(chi.NewRouteContext(), method, req.URL.Path) || programs.Match(chi.NewRouteContext(), method, req.URL.Path) {
 				w.Header().Add("Allow", method)
 			}
@@ -132,6 +133,9 @@ func (s *Server) routes() chi.Router {
 		r.Get("/projects/*", s.page(s.inProject))
 		r.Get("/packages", s.page(s.listPackages))
 		r.Get("/packages/{name}", s.page(s.showPackage))
+		r.Get("/packages/{name}/automation", s.page(s.showAutomation))
+		r.Post("/packages/{name}/automation", s.page(s.takeAutomation))
+		r.Get("/packages/{name}/automation/readiness", s.page(s.showReadiness))
 		r.Get("/pipelines", s.page(s.listPipelines))
 		r.Get("/pipelines/selected", s.page(s.showSelected))
 		r.Post("/pipelines/selected", s.page(s.steerSelected))

@@ -26,6 +26,9 @@ type Runner struct {
 	Accounts      Accounts        // knows who people are; nil: nobody does
 	Notifications *models.Project // where people prove who they are, in issues; nil: nowhere
 
+	Monitoring    Monitoring // watches for releases; nil: nobody is asked
+	MonitoringURL string     // of its pages, without a trailing slash
+
 	// Chroots tells what a custom Copr project has enabled; nil: nobody asks.
 	Chroots func(ctx context.Context, owner, project string) ([]string, error)
 }

@@ -81,6 +81,7 @@ type PipelinePage struct {
 	Reports    int                // checks and comments we sent for its commit
 	ReportedAt time.Time          // the last of them
 	Steer      Steer
+	Origins    map[string]models.Origin // where the jobs of steps are from that are in no file
 }
 
 // FirstFailure finds the run that failed first, or, if none did, the first
@@ -110,6 +111,7 @@ type RunPage struct {
 	models.RunPlace // Group may be nil
 	Log             LogSlice
 	Steer           Steer
+	Origins         map[string]models.Origin // where the jobs of steps are from that are in no file
 }
 
 // reusedFrom says which attempt made the run.

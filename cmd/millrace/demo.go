@@ -216,6 +216,7 @@ func (d *demo) settings(base string, a box.Access) *settings {
 	s.AllowPrivate = true // upstream is on this machine
 	s.Bus.Tokens = []string{a.BusToken}
 	s.DistGit.URL, s.DistGit.User, s.DistGit.Token = a.DistGitURL, a.PackagesUser, a.PackagesToken
+	s.Monitoring.URL = "" // the box has none
 	s.Lookaside.URL, s.Bugzilla.URL, s.Kerberos.Token = a.LookasideURL, a.BugzillaURL, a.KerberosToken
 	s.FASJSON.URL, s.FASJSON.Token = a.FASJSONURL, a.FASJSONToken
 	s.Login.Issuer, s.Login.ClientID, s.Login.ClientSecret = a.Issuer, a.ClientID, a.ClientSecret

@@ -155,6 +155,9 @@ func (p *process) server(v *service, metrics *handlers.Metrics) *handlers.Server
 	if s.Login.Issuer != "" {
 		server.Logins.Accounts = v.accounts()
 	}
+	if v.runner.Packages != nil {
+		server.Automating = v.runner
+	}
 	server.Live = server.NewHub()
 	return server
 }

@@ -9,9 +9,11 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
+	"millrace/clients/anitya"
 	"millrace/clients/bodhi"
 	"millrace/clients/copr"
 	"millrace/clients/fasjson"
@@ -132,6 +134,10 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 	}
 	if v.people != nil {
 		v.runner.Accounts = jobs.FASJSON{Client: v.people}
+	}
+	if s.Monitoring.URL != "" {
+		v.runner.Monitoring = &anitya.Client{BaseURL: s.Monitoring.URL, HTTP: v.client("release-monitoring", sourceTime)}
+		v.runner.MonitoringURL = strings.TrimSuffix(s.Monitoring.URL, "/")
 	}
 	if v.runner.Packages = v.packages(); v.runner.Packages != nil {
 		v.runner.Forges[v.runner.Packages.Host] = jobs.PackagesForge{Packages: v.runner.Packages}

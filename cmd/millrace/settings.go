@@ -13,6 +13,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"millrace/clients/anitya"
 	"millrace/clients/bodhi"
 	"millrace/clients/bugzilla"
 	"millrace/clients/copr"
@@ -66,7 +67,9 @@ type settings struct {
 	Tracker   struct{ URL, User, Token string }
 	Lookaside struct{ URL, UploadURL string }
 	Bugzilla  struct{ URL, Key string }
-	FASJSON   struct {
+	// Monitoring watches upstream projects for releases.
+	Monitoring struct{ URL string }
+	FASJSON    struct {
 		URL, Token string
 	}
 	Kerberos struct{ Principal, Keytab, Proxy, Token string }
@@ -177,6 +180,7 @@ func (s *settings) all() []setting {
 
 		{key: "bugzilla.url", doc: "address of Bugzilla, which has the bugs about new versions; empty: nobody looks for them", value: &s.Bugzilla.URL},
 		{key: "bugzilla.key", doc: "key of its API; public bugs need none", value: &s.Bugzilla.Key, secret: true},
+		{key: "release_monitoring.url", doc: "address of release monitoring (Anitya), asked whether packages are watched for new versions; empty: nobody is asked", value: &s.Monitoring.URL},
 
 		{key: "login.issuer", doc: "address of the account system (OpenID Connect); empty: nobody can log in", value: &s.Login.Issuer},
 		{key: "login.client_id", doc: "id that the account system gave us", value: &s.Login.ClientID},
@@ -236,7 +240,7 @@ func defaults() *settings {
 	s.Koji.WebURL, s.Koji.FilesURL = koji.DefaultWebURL, koji.DefaultFilesURL
 	s.DistGit.URL, s.DistGit.User, s.FASJSON.URL = pagure.DefaultURL, "packit", fasjson.DefaultURL
 	s.Tracker.URL, s.Tracker.User = "https://pagure.io", "packit"
-	s.Lookaside.URL, s.Bugzilla.URL = lookaside.DefaultURL, bugzilla.DefaultURL
+	s.Lookaside.URL, s.Bugzilla.URL, s.Monitoring.URL = lookaside.DefaultURL, bugzilla.DefaultURL, anitya.DefaultURL
 	s.Kerberos.Proxy = kerberos.DefaultProxy
 	s.Login.Session, s.Login.Idle = 7*24*time.Hour, 24*time.Hour
 	s.Login.TokenLife, s.Login.TokenMost = 90*24*time.Hour, 365*24*time.Hour
@@ -451,7 +455,7 @@ func (s *settings) check() []error {
 	for key, value := range map[string]string{
 		"copr.url": s.Copr.URL, "testing_farm.url": s.TestingFarm.URL, "bodhi.url": s.Bodhi.URL, "github.api_url": s.GitHub.APIURL, "login.issuer": s.Login.Issuer,
 		"distgit.url": s.DistGit.URL, "tracker.url": s.Tracker.URL, "fasjson.url": s.FASJSON.URL, "kerberos.proxy": s.Kerberos.Proxy,
-		"lookaside.url": s.Lookaside.URL, "lookaside.upload_url": s.Lookaside.UploadURL, "bugzilla.url": s.Bugzilla.URL,
+		"lookaside.url": s.Lookaside.URL, "lookaside.upload_url": s.Lookaside.UploadURL, "bugzilla.url": s.Bugzilla.URL, "release_monitoring.url": s.Monitoring.URL,
 		"bodhi.issuer": s.Bodhi.Issuer, "koji.hub_url": s.Koji.HubURL, "koji.web_url": s.Koji.WebURL, "koji.files_url": s.Koji.FilesURL,
 	} {
 		if value != "" {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"millrace/models"
@@ -53,4 +54,25 @@ func (tx *Tx) SaveAutomation(ctx context.Context, a *models.Automation, expected
 		return &models.VersionError{Job: a.Job, Newest: a.Version}
 	}
 	return nil
+}
+
+// StepOrigins says which steps of a pipeline are of jobs that are in no file, by
+// the names of the steps.
+func (q queries) StepOrigins(ctx context.Context, pipelineID int64) (map[string]models.Origin, error) {
+	var steps []*models.Step
+	err := q.db.NewSelect().Model(&steps).Column("name", "config").Where("pipeline_id = ?", pipelineID).Order("position").Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading where the jobs of pipeline %d are from: %w", pipelineID, err)
+	}
+	origins := map[string]models.Origin{}
+	for _, s := range steps {
+		var view struct{ Origin string }
+		if json.Unmarshal(s.Config, &view) != nil {
+			continue // of a step that no job asked for
+		}
+		if o := models.ParseOrigin(view.Origin); o.Source != "" {
+			origins[s.Name] = o
+		}
+	}
+	return origins, nil
 }

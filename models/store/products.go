@@ -274,3 +274,15 @@ func (q queries) PipelinesOfEvents(ctx context.Context, eventIDs []int64) ([]*mo
 	newest := newestOf(all)
 	return newest, loadStepsOf(ctx, q.db, newest)
 }
+
+// NewestTold returns the newest product of a kind in a project that an event
+// told of, or models.ErrNotFound.
+func (q queries) NewestTold(ctx context.Context, projectID int64, kind models.ProductKind) (*models.Product, error) {
+	p := new(models.Product)
+	err := q.db.NewSelect().Model(p).Where("project_id = ?", projectID).Where("kind = ?", kind).Where("event_id IS NOT NULL").
+		Order("id DESC").Limit(1).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("finding the newest %s of project %d: %w", kind, projectID, notFound(err))
+	}
+	return p, nil
+}
