@@ -122,7 +122,7 @@ func (s *Server) withViewer(ctx context.Context, w http.ResponseWriter) (context
 	if err != nil {
 		return nil, err
 	}
-	ctx = context.WithValue(ctx, viewerKey{}, models.NewViewer(user, s.Logins.Operators))
+	ctx = context.WithValue(ctx, viewerKey{}, s.Rights.Viewer(ctx, user, s.Logins.Operators))
 	now := time.Now()
 	if now.Sub(time.Unix(s.sessions.GetInt64(ctx, touchedKey), 0)) < min(longestTouch, s.Logins.Idle/4) {
 		return ctx, nil

@@ -46,7 +46,7 @@ func (s *Server) withToken(ctx context.Context, w http.ResponseWriter, secret st
 		// not live longer than this; its word is not good for longer here either.
 		operators = nil
 	}
-	viewer := models.NewViewer(user, operators)
+	viewer := s.Rights.Viewer(ctx, user, operators)
 	viewer.ByToken, viewer.Scopes = true, token.Scopes
 	if now.Sub(token.UsedAt) > tokenNoted {
 		err := s.Store.InTx(ctx, func(tx *store.Tx) error { return tx.UseToken(ctx, token.ID, now) })

@@ -14,6 +14,9 @@ type Viewer struct {
 	Name     string // may be empty
 	Groups   []string
 	Operator bool // member of a group that operates this service
+	// Silent is the source that could not confirm that they still are an operator;
+	// empty if nobody needs to.
+	Silent string
 
 	ByToken bool         // a token speaks for them, which may do no more than its scopes say
 	Scopes  []TokenScope // of that token
@@ -152,8 +155,8 @@ func May(viewer *Viewer, r Right, f About) Verdict {
 		return Verdict{Reason: fmt.Sprintf("Your token has not the scope %s.", rule.scope), HowTo: "Make a token that has it."}
 	case role >= rule.role, rule.own != nil && rule.own(viewer, f):
 		return Verdict{Allowed: true}
-	case len(f.Silent) > 0 && rule.role < Operator:
-		why := silence(f.Silent)
+	case len(f.Silent) > 0 && rule.role < Operator, viewer.Silent != "":
+		why := silence(f.silentFor(viewer))
 		return Verdict{Unknown: true, Silence: why, Reason: fmt.Sprintf("Whether you may cannot be told now: %s.", why), HowTo: howToTell}
 	}
 	reason, howTo := rule.need(f)
@@ -199,6 +202,14 @@ func needsAdmin(f About) (reason, howTo string) {
 
 func operatorsOnly(reason string) func(About) (string, string) {
 	return func(About) (string, string) { return reason, howToOperate }
+}
+
+// silentFor are the sources that might say more about the viewer.
+func (f About) silentFor(viewer *Viewer) []string {
+	if viewer.Silent == "" || slices.Contains(f.Silent, viewer.Silent) {
+		return f.Silent
+	}
+	return append(slices.Clip(f.Silent), viewer.Silent)
 }
 
 func silence(names []string) string {

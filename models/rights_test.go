@@ -179,6 +179,31 @@ func TestWaysToRights(t *testing.T) {
 	}
 }
 
+// TestDoubtfulOperators: who was an operator and cannot be confirmed now is one
+// no longer, nor told that they are not.
+func TestDoubtfulOperators(t *testing.T) {
+	t.Parallel()
+	u := &Viewer{ID: 1, Login: "olga", Silent: "the account system"}
+	for _, c := range []struct {
+		right   Right
+		about   About
+		allowed bool
+		silence string
+	}{
+		{OperateRight, About{}, false, "the account system does not answer"},
+		{AuditRight, About{Role: Maintainer}, false, "the account system does not answer"},
+		{RerunRight, About{}, false, "the account system does not answer"},
+		{RerunRight, About{Silent: []string{"dist-git"}}, false, "dist-git and the account system do not answer"},
+		{RerunRight, About{Silent: []string{"the account system"}}, false, "the account system does not answer"},
+		{RerunRight, About{Role: Committer}, true, ""},
+		{PersonalRight, About{}, true, ""},
+	} {
+		if v := May(u, c.right, c.about); v.Allowed != c.allowed || v.Unknown == c.allowed || v.Silence != c.silence {
+			t.Errorf("%s, %+v: %+v", c.right, c.about, v)
+		}
+	}
+}
+
 func TestOperators(t *testing.T) {
 	t.Parallel()
 	u := &User{ID: 7, Login: "ada", Name: "Ada", Groups: []string{"packager", "sysadmin-main"}}

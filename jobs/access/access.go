@@ -73,7 +73,7 @@ func (r *Rights) StillMay(ctx context.Context, p *models.Pipeline, step *models.
 	if err != nil {
 		return models.May(&models.Viewer{}, models.RerunRight, r.silent(ctx, models.About{}, "the database", err))
 	}
-	return r.May(ctx, models.NewViewer(user, r.Operators), models.RerunRight, p, step)
+	return r.May(ctx, r.Viewer(ctx, user, r.Operators), models.RerunRight, p, step)
 }
 
 // MayProject is May about a project as such: its settings, its hooks.
@@ -130,7 +130,7 @@ func (r *Rights) Login(ctx context.Context, p *models.Pipeline) (string, error) 
 	if forge == nil || r.Accounts == nil {
 		return "", nil
 	}
-	link, err := r.link(ctx, models.NewViewer(user, r.Operators), p.Project.Forge, forge.Service())
+	link, err := r.link(ctx, r.Viewer(ctx, user, r.Operators), p.Project.Forge, forge.Service())
 	if err != nil || !link.Proved() {
 		return "", err
 	}

@@ -12,6 +12,7 @@ import (
 	"millrace/clients/git/fakeforge"
 	"millrace/clients/github/githubfake"
 	"millrace/clients/pagure/pagurefake"
+	"millrace/jobs/access"
 	"millrace/models"
 	"millrace/models/store"
 	"millrace/models/store/storetest"
@@ -284,4 +285,55 @@ func TestSilentSourceIsLeftAlone(t *testing.T) {
 	if n := len(w.accounts.Requests()); n > 2 { // two if this machine is slow
 		t.Errorf("it was asked %d times", n)
 	}
+}
+
+// TestOperatorsAreConfirmed: who left the group is no operator minutes later, in
+// whatever session or by whatever token.
+func TestOperatorsAreConfirmed(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s)
+		w.Operators = []string{"sysadmin-mill", "sysadmin-main"}
+		user := &models.User{Login: "opal", Groups: []string{"packager", "sysadmin-main"}}
+		if err := s.InTx(t.Context(), func(tx *store.Tx) error { return tx.SaveUser(t.Context(), user) }); err != nil {
+			t.Fatal(err)
+		}
+		check := func(when string, operator bool, silent string) {
+			t.Helper()
+			if v := w.Viewer(t.Context(), user, w.Operators); v.Operator != operator || v.Silent != silent || v.Login != "opal" || v.ID != user.ID {
+				t.Errorf("%s: %+v", when, v)
+			}
+		}
+		asked := len(w.accounts.Requests())
+		check("right after the login, whose word counts", true, "")
+		if len(w.accounts.Requests()) != asked {
+			t.Error("the account system was asked right after the login")
+		}
+		user.SeenAt = store.Now().Add(-6 * time.Minute)
+		check("there is no such group", false, "")
+		w.accounts.Put(fasjsonfake.Person{Login: "opal", Groups: []string{"sysadmin-main"}})
+		w.age(t, 6*time.Minute)
+		check("later", true, "")
+		w.accounts.Put(fasjsonfake.Person{Login: "opal", Groups: []string{"packager"}})
+		w.accounts.Put(fasjsonfake.Person{Login: "omar", Groups: []string{"sysadmin-main"}})
+		check("the account system is not asked all the time", true, "")
+		w.age(t, 6*time.Minute)
+		check("after they left", false, "")
+		w.accounts.Put(fasjsonfake.Person{Login: "opal", Groups: []string{"sysadmin-mill"}})
+		w.age(t, 6*time.Minute)
+		check("in a group that they were not in at the login", false, "")
+		w.accounts.Put(fasjsonfake.Person{Login: "opal", Groups: []string{"sysadmin-main"}})
+		w.accounts.Misbehave(fasjsonfake.Fault{Status: 503})
+		w.age(t, 6*time.Minute)
+		check("without an answer", false, "the account system")
+		user.Groups = []string{"packager"}
+		check("never an operator", false, "")
+		w.Accounts = nil
+		user.Groups = []string{"sysadmin-main"}
+		check("nobody to ask", true, "")
+		var none *access.Rights
+		if v := none.Viewer(t.Context(), user, w.Operators); !v.Operator {
+			t.Errorf("without rights: %+v", v)
+		}
+	})
 }
