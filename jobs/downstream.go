@@ -73,6 +73,9 @@ func (r *Runner) aboutPush(ctx context.Context, e *models.Event, m *models.Messa
 			about.downstream.Author = pull.Author
 		}
 		commit.From = []models.ProductRef{models.PullRefOf(&project, m.PR)}
+		if err := r.watchNow(ctx, commit.From[0]); err != nil {
+			return about, err
+		}
 	}
 	about.news = []Made{commit}
 	return about, nil

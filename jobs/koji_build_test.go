@@ -281,6 +281,31 @@ func TestSideTag(t *testing.T) {
 	})
 }
 
+const moreConfig = `
+jobs:
+- {job: koji_build, trigger: commit, dist_git_branches: [f43], allowed_committers: [ada], sidetag_group: mill}
+- {job: bodhi_update, trigger: koji_build, dist_git_branches: [f43], sidetag_group: mill, bodhi_extra_params: {type: bugfix}}
+`
+
+// TestSideTagUpdateGrows: a package that knows nothing of the others joins their
+// update, and leaves them in it.
+func TestSideTagUpdateGrows(t *testing.T) {
+	t.Parallel()
+	onChain(t, func(t *testing.T, c *chain) {
+		c.pack(t, "lib", libConfig)
+		c.pack(t, "tool", toolConfig)
+		c.pack(t, "more", moreConfig)
+		run(t, c.Runner)
+		c.commit(t, "lib", "f43", map[string]string{"lib.spec": specOf("lib", "2")})
+		c.soonUpdate(t, "lib-2-1.fc43", "tool-1-1.fc43")
+		c.commit(t, "more", "f43", map[string]string{"more.spec": specOf("more", "2")})
+		c.soonUpdate(t, "lib-2-1.fc43", "more-2-1.fc43", "tool-1-1.fc43")
+		if got := c.updates.Updates()[0].Type; got != "bugfix" {
+			t.Errorf("its type is %s", got)
+		}
+	})
+}
+
 // TestSideTagWithoutMessages: the same when Koji tells nothing.
 func TestSideTagWithoutMessages(t *testing.T) {
 	t.Parallel()

@@ -231,7 +231,7 @@ func (r *Runner) lookAtBuild(ctx context.Context, p *models.Product, project *mo
 		return watched{product: p}, nil
 	}
 	found := watched{product: p}
-	if p.EventID == 0 {
+	if p.EventID == 0 && p.RunID != 0 { // of others' builds nobody waits for a message
 		found.key, found.missed = missedBuild(p, b, project)
 	}
 	updates, err := r.seekUpdates(ctx, p, project)
@@ -337,6 +337,23 @@ func (r *Runner) handleUpdate(ctx context.Context, d *models.Delivery, m *models
 			}
 		}
 		return r.decided(ctx, tx, e, models.EventApplied, fmt.Sprintf("Bodhi was asked about the update %s.", m.ExternalID))
+	})
+}
+
+// watchNow has the service of a product asked at once, if the product is known.
+func (r *Runner) watchNow(ctx context.Context, ref models.ProductRef) error {
+	p, err := r.Store.Product(ctx, ref)
+	if errors.Is(err, models.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.Store.InTx(ctx, func(tx *store.Tx) error {
+		if err := tx.WatchNow(ctx, p.ID); err != nil {
+			return err
+		}
+		return r.Queue.Add(ctx, tx, watchArgs{p.ID})
 	})
 }
 
