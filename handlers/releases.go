@@ -28,7 +28,7 @@ func (s *Server) showRelease(w http.ResponseWriter, r *http.Request, p *models.P
 	if err != nil {
 		return true, err
 	}
-	earlier, err := s.Store.Releases(ctx, "", p.ID, release.ID, releasesBefore)
+	earlier, err := s.Store.Releases(ctx, p.ID, release.ID, releasesBefore)
 	if err != nil {
 		return true, err
 	}
@@ -120,7 +120,7 @@ func (s *Server) showPackage(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		before = 0
 	}
-	releases, err := s.Store.Releases(r.Context(), p.Name, 0, before, releasesShown+1)
+	releases, err := s.Store.PackageReleases(r.Context(), p.ID, before, releasesShown+1)
 	if err != nil {
 		return err
 	}

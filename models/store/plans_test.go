@@ -233,14 +233,14 @@ func otherReadings(t *testing.T, s *store.Store) []reading {
 			return ignore(s.EarlierEvents(ctx, &models.Event{ID: e.ID, ProjectID: p.ProjectID, Kind: models.CommentEvent, ExternalID: "pull_request/7"}))
 		}},
 		{"releases of a package", func(ctx context.Context, s *store.Store) error {
-			releases, err := s.Releases(ctx, "wheel-7", 0, 0, 20)
+			releases, err := s.PackageReleases(ctx, p.ProjectID, 0, 20)
 			if err != nil || len(releases) == 0 {
 				return fmt.Errorf("there are no releases: %w", err)
 			}
 			return ignore(s.Ways(ctx, releases))
 		}},
 		{"releases of a project", func(ctx context.Context, s *store.Store) error {
-			return ignore(s.Releases(ctx, "", p.ProjectID, 5000, 5))
+			return ignore(s.Releases(ctx, p.ProjectID, 5000, 5))
 		}},
 		{"products of a run", func(ctx context.Context, s *store.Store) error { return ignore(s.ProductsOfRun(ctx, 77)) }},
 		{"due products", func(ctx context.Context, s *store.Store) error {

@@ -148,23 +148,35 @@ func (tx *Tx) DueProducts(ctx context.Context, again time.Time, limit int) ([]*m
 	return products, nil
 }
 
-// Releases returns the newest releases of a package, or, where that is empty, of
-// a project, the newest first; those with ids below before, 0 for all.
-func (q queries) Releases(ctx context.Context, name string, projectID, before int64, limit int) ([]*models.Product, error) {
-	var releases []*models.Product
-	query := q.db.NewSelect().Model(&releases).Where("product.kind = ?", models.ReleaseProduct)
-	if name != "" {
-		query = query.Where("product.package = ?", name)
-	} else {
-		query = query.Where("product.project_id = ?", projectID)
-	}
+// Releases returns the newest releases that were announced for a project, the
+// newest first; those with ids below before, 0 for all.
+func (q queries) Releases(ctx context.Context, projectID, before int64, limit int) ([]*models.Product, error) {
+	return releases(ctx, q.db.NewSelect().Where("product.project_id = ?", projectID), before, limit)
+}
+
+// PackageReleases is Releases for a package in dist-git: also those announced
+// elsewhere that were proposed to it. What a project upstream says of itself makes
+// no release one of the package's.
+func (q queries) PackageReleases(ctx context.Context, projectID, before int64, limit int) ([]*models.Product, error) {
+	proposed := q.db.NewSelect().TableExpr("products AS pull").ColumnExpr("l.from_id").
+		Join("JOIN product_links AS l ON l.product_id = pull.id").
+		Where("pull.project_id = ?", projectID).Where("pull.kind = ?", models.PullProduct)
+	own := q.db.NewSelect().TableExpr("products AS own").ColumnExpr("own.id").
+		Where("own.project_id = ?", projectID).Where("own.kind = ?", models.ReleaseProduct)
+	return releases(ctx, q.db.NewSelect().Where("product.id IN (? UNION ?)", own, proposed), before, limit)
+}
+
+func releases(ctx context.Context, query *bun.SelectQuery, before int64, limit int) ([]*models.Product, error) {
+	var found []*models.Product
 	if before > 0 {
 		query = query.Where("product.id < ?", before)
 	}
-	if err := query.Relation("Project").Order("product.id DESC").Limit(int64(limit)).Scan(ctx); err != nil {
+	err := query.Model(&found).Relation("Project").Where("product.kind = ?", models.ReleaseProduct).
+		Order("product.id DESC").Limit(int64(limit)).Scan(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("listing releases: %w", err)
 	}
-	return releases, nil
+	return found, nil
 }
 
 const (

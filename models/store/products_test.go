@@ -161,3 +161,40 @@ func TestPipelinesOfEvents(t *testing.T) {
 		}
 	})
 }
+
+// TestPackageReleases: a package's own, and those that were proposed to it; not
+// what somebody upstream calls by its name.
+func TestPackageReleases(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		pkg := storetest.Pipeline(t, s, "rpms/hello", 1, storetest.PullRequest).ProjectID
+		upstream := storetest.Pipeline(t, s, "ada/hi", 1, storetest.PullRequest).ProjectID
+		own := save(t, s, product(pkg, models.ReleaseProduct, "own", models.ProductDone))
+		proposed := save(t, s, product(upstream, models.ReleaseProduct, "proposed", models.ProductDone))
+		claimed := save(t, s, product(upstream, models.ReleaseProduct, "claimed", models.ProductDone))
+		save(t, s, product(pkg, models.PullProduct, "p1", models.ProductOpen), proposed.Ref())
+		save(t, s, product(pkg, models.PullProduct, "p2", models.ProductOpen), proposed.Ref())
+		ids := func(releases []*models.Product, err error) (ids []int64) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range releases {
+				ids = append(ids, r.ID)
+				if r.Project == nil {
+					t.Errorf("release %d comes without its project", r.ID)
+				}
+			}
+			return ids
+		}
+		if diff := cmp.Diff([]int64{proposed.ID, own.ID}, ids(s.PackageReleases(t.Context(), pkg, 0, 10))); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff([]int64{own.ID}, ids(s.PackageReleases(t.Context(), pkg, proposed.ID, 10))); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff([]int64{claimed.ID, proposed.ID}, ids(s.Releases(t.Context(), upstream, 0, 10))); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
