@@ -30,7 +30,7 @@ func TestPages(t *testing.T) {
 			{"/projects/github.com", "", "stone", `"path":"github.com/mill/stone"`},
 			{"/projects/github.com/mill", "", "stone", `"path":"github.com/mill/stone"`},
 			{"/projects/github.com/mill/wheel", "facts pulls rows", "wheel", `"last_30_days":{`},
-			{"/projects/github.com/mill/wheel/-/pulls/7", "", "wheel", `"ref":"7"`},
+			{"/projects/github.com/mill/wheel/-/pulls/7", "head events rows", "Change number 7", `"ref":"7"`},
 			{fmt.Sprintf("/projects/github.com/mill/wheel/-/commits/%040x", 7), "", "sha:", `"items":[`},
 			{"/pipelines", "rows", "wheel", `"next":null`},
 			{"/pipelines?q=pr:7&kind=pr", "rows", "wheel", `"title":"Change number 7"`},

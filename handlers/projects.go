@@ -148,6 +148,9 @@ func (s *Server) noProject(r *http.Request, place string) error {
 	return missing
 }
 
+// historyShown is how many events of a reference are shown.
+const historyShown = 20
+
 // collections are the kinds of references by the word in addresses. Commits are
 // found by their hash, at whatever reference.
 var collections = map[string]models.RefKind{
@@ -192,12 +195,13 @@ func (s *Server) insideProject(w http.ResponseWriter, r *http.Request, place str
 	return s.showReference(w, r, p, kind, rest)
 }
 
-// showReference has all pipelines of one git reference, newest first.
+// showReference has what happened to one git reference; for programs its
+// pipelines, newest first.
 func (s *Server) showReference(w http.ResponseWriter, r *http.Request, p *models.Project, kind models.RefKind, ref string) error {
-	_, err := s.Store.Reference(r.Context(), p.ID, kind, ref)
+	commit, err := s.Store.Reference(r.Context(), p.ID, kind, ref)
 	if short, isJSON := strings.CutSuffix(ref, ".json"); isMissing(err) && isJSON {
 		visitOf(r).json, ref = true, short
-		_, err = s.Store.Reference(r.Context(), p.ID, kind, ref)
+		commit, err = s.Store.Reference(r.Context(), p.ID, kind, ref)
 	}
 	if isMissing(err) {
 		return &refusal{status: http.StatusNotFound, detail: "Nothing ever happened here at that reference.", near: []views.Link{{Text: p.Path(), URL: views.ProjectURL(p)}}}
@@ -209,14 +213,25 @@ func (s *Server) showReference(w http.ResponseWriter, r *http.Request, p *models
 	if err != nil {
 		return err
 	}
-	if visitOf(r).json {
+	switch {
+	case visitOf(r).json:
 		return s.writeJSON(w, r, listOf(s, w, r, each(list.Rows, s.apiRow), list.Cursors))
+	case kind == "": // a commit is of several references
+		return s.render(w, r, http.StatusOK, views.Pipelines(views.PipelinesPage{
+			Filter: views.PipelineFilter{Query: term(refField(kind), ref), Kind: kind, Project: p.Path()}, PipelineList: *list,
+		}))
 	}
-	// The list of all pipelines, narrowed to the reference: the reader may go on
-	// narrowing or widening it from there.
-	return s.render(w, r, http.StatusOK, views.Pipelines(views.PipelinesPage{
-		Filter: views.PipelineFilter{Query: term(refField(kind), ref), Kind: kind, Project: p.Path()}, PipelineList: *list,
-	}))
+	page := views.ReferencePage{Project: p, Commit: commit, PipelineList: *list}
+	if page.Events, err = s.Store.ReferenceHistory(r.Context(), p.ID, kind, ref, historyShown); err != nil {
+		return err
+	}
+	part, err := fragment(r, map[string]func(views.ReferencePage) templ.Component{
+		"head": views.ReferenceHead, "events": views.ReferenceEvents, "rows": views.ReferencePipelines,
+	}, views.Reference)
+	if err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, part(page))
 }
 
 // refField is the field of the search language for references of a kind.

@@ -60,6 +60,14 @@ type ProjectPage struct {
 	models.PipelineList
 }
 
+// ReferencePage is one git reference of a project and what happened to it.
+type ReferencePage struct {
+	Project *models.Project
+	Commit  *models.Commit  // the newest of the reference
+	Events  []*models.Event // the newest, with messages and decisions
+	models.PipelineList
+}
+
 // View is how a pipeline is drawn.
 type View string
 

@@ -186,6 +186,15 @@ func whatFor(p *models.Pipeline) string {
 	return name + ": " + clip(p.Title, 200)
 }
 
+// refOf is the page of the reference that a pipeline is about; empty if there is
+// none.
+func refOf(p *models.Pipeline) string {
+	if p.Project == nil || p.Ref == "" {
+		return ""
+	}
+	return RefURL(p.Project, p.Kind, p.Ref)
+}
+
 // otherPackage is the package of a pipeline if it is not called like its
 // project: a repository may have several.
 func otherPackage(p *models.Pipeline) string {

@@ -24,7 +24,7 @@ func (p PipelinePage) page() page {
 	}
 	return page{
 		Name: name, State: pipelineWord(pl), Icon: faviconOf(pl.State), Nav: "pipelines",
-		Crumbs: append(crumbs, crumb{pl.RefName(), ""}, crumb{id(pl.ID), ""}),
+		Crumbs: append(crumbs, crumb{pl.RefName(), refOf(pl)}, crumb{id(pl.ID), ""}),
 		Topics: []string{PipelineTopic(pl.ID), ReportsTopic(pl.ID)},
 	}
 }

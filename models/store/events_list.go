@@ -88,7 +88,7 @@ func (q queries) EventsAround(ctx context.Context, e *models.Event, limit int) (
 	if e.Commit == nil {
 		return nil, nil
 	}
-	events, err := q.refEvents(ctx, e.Commit.ProjectID, e.Commit.Kind, e.Commit.Ref, int(rowsWanted(limit))+1)
+	events, err := q.refEvents(ctx, e.Commit.ProjectID, e.Commit.Kind, e.Commit.Ref, int(rowsWanted(limit))+1, eventLong...)
 	if err != nil {
 		return nil, err
 	}
@@ -101,15 +101,20 @@ func (q queries) EventsAround(ctx context.Context, e *models.Event, limit int) (
 	return others, nil
 }
 
+// ReferenceHistory is ReferenceEvents with what arrived and what was decided.
+func (q queries) ReferenceHistory(ctx context.Context, projectID int64, kind models.RefKind, ref string, limit int) ([]*models.Event, error) {
+	return q.refEvents(ctx, projectID, kind, ref, int(rowsWanted(limit)), "config_text")
+}
+
 // ReferenceEvents returns the newest events about a reference of a project,
 // newest first.
 func (q queries) ReferenceEvents(ctx context.Context, projectID int64, kind models.RefKind, ref string, limit int) ([]*models.Event, error) {
-	return q.refEvents(ctx, projectID, kind, ref, int(rowsWanted(limit)))
+	return q.refEvents(ctx, projectID, kind, ref, int(rowsWanted(limit)), eventLong...)
 }
 
-func (q queries) refEvents(ctx context.Context, projectID int64, kind models.RefKind, ref string, limit int) ([]*models.Event, error) {
+func (q queries) refEvents(ctx context.Context, projectID int64, kind models.RefKind, ref string, limit int, without ...string) ([]*models.Event, error) {
 	var events []*models.Event
-	err := q.db.NewSelect().Model(&events).ExcludeColumn(eventLong...).Relation("Project").Relation("Commit").
+	err := q.db.NewSelect().Model(&events).ExcludeColumn(without...).Relation("Project").Relation("Commit").
 		Where("event.commit_id IN (SELECT c.id FROM commits AS c WHERE c.project_id = ? AND c.kind = ? AND c.ref = ?)", projectID, kind, ref).
 		Order("event.id DESC").Limit(int64(limit)).Scan(ctx)
 	if err != nil {

@@ -465,6 +465,10 @@ func TestReferenceOfAProject(t *testing.T) {
 		if diff := cmp.Diff([]int64{2, 1}, ids(events, func(e *models.Event) int64 { return e.ID })); diff != "" || err != nil {
 			t.Errorf("events: %v %s", err, diff)
 		}
+		history, err := s.ReferenceHistory(ctx, graph.ProjectID, models.PullRequestRef, "7", 1)
+		if err != nil || len(history) != 1 || history[0].ID != 2 || history[0].ConfigText != "" {
+			t.Errorf("history: %v, %v", history, err)
+		}
 		e, err := s.Event(ctx, 1)
 		if err != nil {
 			t.Fatal(err)

@@ -209,6 +209,9 @@ func otherReadings(t *testing.T, s *store.Store) []reading {
 		{"commit", func(ctx context.Context, s *store.Store) error {
 			return ignore(s.Reference(ctx, p.ProjectID, "", p.SHA))
 		}},
+		{"history of a reference", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.ReferenceHistory(ctx, p.ProjectID, p.Kind, p.Ref, 20))
+		}},
 		{"pipelines of a reference", func(ctx context.Context, s *store.Store) error {
 			return ignore(s.ReferencePipelines(ctx, p.ProjectID, p.Kind, p.Ref, models.Page{}))
 		}},
