@@ -95,6 +95,11 @@ func (s *Server) renderAutomation(w http.ResponseWriter, r *http.Request, status
 	if page.Releases, err = s.Automating.Releases(ctx); err != nil {
 		return err
 	}
+	if page.Entry, err = s.Store.ListEntry(ctx, p.Name); err != nil && !isMissing(err) {
+		return err
+	} else if err != nil {
+		page.Entry = nil
+	}
 	page.Verdict = s.mayAutomate(r, p)
 	file := s.packageFile(r, &page)
 	if err := s.foresee(ctx, &page, file); err != nil {
@@ -183,6 +188,8 @@ func (s *Server) takeAutomation(w http.ResponseWriter, r *http.Request) error {
 		return s.saveForm(w, r, p, form)
 	case "restore":
 		return s.restoreAutomation(w, r, p)
+	case "list":
+		return s.goByList(w, r, p)
 	}
 	return &refusal{status: http.StatusBadRequest, detail: "The form does not say what to do."}
 }
@@ -198,7 +205,7 @@ func (s *Server) saveForm(w http.ResponseWriter, r *http.Request, p *models.Proj
 	}
 	var wishes []automationWish
 	for i, a := range automations {
-		wishes = append(wishes, automationWish{a, form.Jobs[i].Version})
+		wishes = append(wishes, automationWish{Automation: a, expected: form.Jobs[i].Version})
 	}
 	return s.saved(w, r, p, form, s.saveAutomations(r, p, wishes))
 }
@@ -213,7 +220,7 @@ func (s *Server) switchOff(w http.ResponseWriter, r *http.Request, p *models.Pro
 	for _, a := range now {
 		off := *a
 		off.Enabled = false
-		wishes = append(wishes, automationWish{&off, form.VersionOf(a.Job)})
+		wishes = append(wishes, automationWish{Automation: &off, expected: form.VersionOf(a.Job)})
 	}
 	return s.saved(w, r, p, savedForm(p, now), s.saveAutomations(r, p, wishes))
 }
@@ -240,7 +247,53 @@ func (s *Server) restoreAutomation(w http.ResponseWriter, r *http.Request, p *mo
 		form.Problem = "What that version said cannot be used any more: " + form.Problem
 		return s.renderAutomation(w, r, http.StatusUnprocessableEntity, views.AutomationPage{Project: p, Form: form}, views.Automation)
 	}
-	return s.saved(w, r, p, form, s.saveAutomations(r, p, []automationWish{{&again, int(newest)}}))
+	return s.saved(w, r, p, form, s.saveAutomations(r, p, []automationWish{{Automation: &again, expected: int(newest)}}))
+}
+
+// goByList makes a job what the list of repositories has, and lets it follow the
+// list from then on.
+func (s *Server) goByList(w http.ResponseWriter, r *http.Request, p *models.Project) error {
+	entry, err := s.Store.ListEntry(r.Context(), p.Name)
+	job, newest := models.JobType(r.PostForm.Get("job")), int64(0)
+	ok := err == nil && len(entry.Problems) == 0 && slices.Contains(models.AutomationJobs, job)
+	if ok {
+		newest, ok = number(r.PostForm.Get("newest"))
+	}
+	switch {
+	case err != nil && !isMissing(err):
+		return err
+	case !ok:
+		return &refusal{status: http.StatusUnprocessableEntity, detail: "The list does not say anything about this that could be followed."}
+	}
+	now, err := s.Store.Automations(r.Context(), p.ID)
+	if err != nil {
+		return err
+	}
+	wish := automationWish{Automation: models.NewAutomation(p, job), expected: int(newest), byList: true}
+	if i := slices.IndexFunc(now, func(a *models.Automation) bool { return a.Job == job }); i >= 0 {
+		wish.Settings = now[i].Settings
+	}
+	if settings, on := entry.Jobs[job]; on {
+		wish.Settings, wish.Enabled = settings, true
+	}
+	return s.saved(w, r, p, savedForm(p, now), s.saveAutomations(r, p, []automationWish{wish}))
+}
+
+// showAutomationList shows operators how the list of repositories was read.
+func (s *Server) showAutomationList(w http.ResponseWriter, r *http.Request) error {
+	if err := s.may(r, models.OperateRight, models.About{}); err != nil {
+		return err
+	}
+	state, err := s.Store.ListState(r.Context())
+	if err != nil {
+		return err
+	}
+	entries, err := s.Store.ListEntries(r.Context())
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	return s.render(w, r, http.StatusOK, views.AutomationList(views.AutomationListPage{State: *state, Entries: entries}))
 }
 
 // saved answers a form after an attempt to save it.
@@ -271,6 +324,7 @@ func (s *Server) saved(w http.ResponseWriter, r *http.Request, p *models.Project
 type automationWish struct {
 	*models.Automation
 	expected int
+	byList   bool // it is to be as the list has it, from now on
 }
 
 // automationConflict says what others saved meanwhile.
@@ -319,6 +373,9 @@ func (s *Server) saveAutomations(r *http.Request, p *models.Project, wishes []au
 			a := &models.Automation{
 				ProjectID: p.ID, Package: p.Name, Job: wish.Job, Enabled: wish.Enabled, Settings: wish.Settings, Source: models.FromBrowser, UserID: viewer.ID,
 			}
+			if wish.byList {
+				a.Source = models.FromList
+			}
 			if err := tx.SaveAutomation(ctx, a, wish.expected); err != nil {
 				return err
 			}
@@ -356,7 +413,7 @@ func (s *Server) changedOf(ctx context.Context, tx *store.Tx, p *models.Project,
 	for _, wish := range wishes {
 		i := slices.IndexFunc(now, func(a *models.Automation) bool { return a.Job == wish.Job })
 		switch {
-		case i < 0 && !wish.Enabled, i >= 0 && now[i].Same(wish.Automation):
+		case i < 0 && !wish.Enabled, i >= 0 && now[i].Same(wish.Automation) && (!wish.byList || now[i].Source == models.FromList):
 		case i >= 0 && now[i].Version != wish.expected, i < 0 && wish.expected != 0:
 			*newer = append(*newer, wish.Job)
 		default:

@@ -153,7 +153,7 @@ func (s *Server) wishesOf(r *http.Request, p *models.Project, body AutomationBod
 		if bad, ok := errors.AsType[*models.InputError](err); ok {
 			return nil, wrongFields([]FieldProblem{{Field: field + ".settings." + clip(bad.Field, 100), Message: bad.Message}})
 		}
-		wishes = append(wishes, automationWish{a, job.ExpectedVersion})
+		wishes = append(wishes, automationWish{Automation: a, expected: job.ExpectedVersion})
 	}
 	together := now
 	for _, wish := range wishes {

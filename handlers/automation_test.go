@@ -510,3 +510,58 @@ func TestOrigins(t *testing.T) {
 		}
 	})
 }
+
+func TestAutomationList(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		d := newShop(t, s)
+		ada, otto := d.browser(), d.browser()
+		ada.login(t, "ada")
+		otto.login(t, "otto")
+		if w := ada.open(t, "/admin/automation-list"); w.Code != http.StatusForbidden {
+			t.Errorf("of no operator: status %d", w.Code)
+		}
+		says(t, otto.open(t, "/admin/automation-list"), "There is no list")
+		keep := func(problems ...models.ConfigProblem) {
+			t.Helper()
+			err := s.InTx(t.Context(), func(tx *store.Tx) error {
+				return errors.Join(tx.SaveListState(t.Context(), &models.ListState{URL: "https://git.test/list", Path: "packages.yaml", SHA: "0123456789", TriedAt: time.Now(), ReadAt: time.Now()}),
+					tx.SaveListEntry(t.Context(), &models.ListEntry{Package: "hello", Line: 7, Problems: problems, Jobs: map[models.JobType]models.AutomationSettings{
+						models.JobKojiBuild: {"dist_git_branches": []string{"f44"}, "scratch": true},
+					}}))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		keep()
+		ada.post(t, helloAutomation, switches(nil, models.JobKojiBuild, models.JobBodhiUpdate))
+		says(t, ada.open(t, helloAutomation), "The list has it on, and does not count because it was switched in the browser.", "The list names the package, and not this job", "Go by the list")
+		for _, c := range []struct {
+			form   url.Values
+			status int
+		}{
+			{url.Values{"do": {"list"}, "job": {"tests"}, "newest": {"1"}}, 422},
+			{url.Values{"do": {"list"}, "job": {"koji_build"}}, 422},
+			{url.Values{"do": {"list"}, "job": {"koji_build"}, "newest": {"9"}}, 409},
+			{url.Values{"do": {"list"}, "job": {"koji_build"}, "newest": {"1"}}, 303},
+			{url.Values{"do": {"list"}, "job": {"bodhi_update"}, "newest": {"1"}}, 303},
+		} {
+			if w := ada.post(t, helloAutomation, c.form); w.Code != c.status {
+				t.Errorf("%v: status %d", c.form, w.Code)
+			}
+		}
+		w := ada.open(t, helloAutomation)
+		says(t, w, "Switched on from the list, version 2, by ada", "It was switched off from the list, version 2, by ada.")
+		if strings.Contains(w.Body.String(), "Go by the list") {
+			t.Error("what goes by the list is to go by it")
+		}
+		says(t, otto.open(t, "/admin/automation-list"), "packages.yaml", "0123456", "Good", "hello", "koji_build", "7")
+		keep(models.ConfigProblem{Key: "packages.hello.build", Line: 8, Message: "build cannot be switched on by a list."})
+		says(t, otto.open(t, "/admin/automation-list"), "Wrong", "Line 8: packages.hello.build build cannot be switched on by a list.")
+		says(t, ada.open(t, helloAutomation), "The list names the package, but not rightly.", "Line 8:")
+		if w := ada.post(t, helloAutomation, url.Values{"do": {"list"}, "job": {"koji_build"}, "newest": {"2"}}); w.Code != 422 {
+			t.Errorf("going by an entry with mistakes: status %d", w.Code)
+		}
+	})
+}

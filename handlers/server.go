@@ -161,6 +161,7 @@ func (s *Server) routes() chi.Router {
 		r.Get("/admin/allowlist", s.page(s.listAllowances))
 		r.Post("/admin/allowlist", s.page(s.changeAllowance))
 		r.Get("/admin/audit", s.page(s.listAudit))
+		r.Get("/admin/automation-list", s.page(s.showAutomationList))
 	})
 	return r
 }

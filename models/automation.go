@@ -194,3 +194,44 @@ func NewestAutomations(all []*Automation) []*Automation {
 	}
 	return newest
 }
+
+// ListEntry is what a list of repositories says of one package.
+type ListEntry struct {
+	bun.BaseModel `bun:"table:list_entries,alias:entry"`
+
+	Package   string `bun:",pk"`
+	Line      int    // in the list
+	Jobs      map[JobType]AutomationSettings
+	Problems  []ConfigProblem // why it does not count; what it said before does then
+	ProjectID int64           `bun:",nullzero"` // of the package; 0: it was not found yet
+	UpdatedAt time.Time
+}
+
+// Automations are the jobs that the entry switches on, in the order of
+// AutomationJobs.
+func (e *ListEntry) Automations(p *Project) []*Automation {
+	var all []*Automation
+	for _, job := range AutomationJobs {
+		if settings, on := e.Jobs[job]; on {
+			all = append(all, &Automation{ProjectID: p.ID, Package: p.Name, Job: job, Enabled: true, Settings: settings, Source: FromList})
+		}
+	}
+	return all
+}
+
+// ListState is how a list of repositories was read the last time.
+type ListState struct {
+	URL      string // of its repository
+	Path     string // in it
+	SHA      string // of the commit that counts; empty: none ever did
+	TriedAt  time.Time
+	ReadAt   time.Time       // when that commit was read
+	Problem  string          // why the newest could not be read; empty: it was
+	Problems []ConfigProblem // what is wrong with the file as a whole
+	Pending  int             // entries whose packages are still to be looked for
+}
+
+// IsPackageName reports whether dist-git may have a package of that name.
+func IsPackageName(name string) bool {
+	return len(name) <= maxProjectPart && packageName.MatchString(name)
+}

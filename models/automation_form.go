@@ -118,6 +118,8 @@ func settingOf(kind FieldKind, value any) (any, bool) {
 		return v, kind == TextField || kind == ChoiceField
 	case int:
 		return v, kind == NumberField
+	case int64:
+		return int(v), kind == NumberField
 	case float64:
 		return int(v), kind == NumberField && v == float64(int(v))
 	case []string:

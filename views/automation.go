@@ -23,6 +23,7 @@ type AutomationPage struct {
 	Saved     bool
 	Conflicts []AutomationVersion // what others saved meanwhile
 	Now       map[models.JobType]*models.Automation
+	Entry     *models.ListEntry // what the list of repositories says; nil: it does not name the package
 }
 
 // PackageFile is the package config in dist-git, as far as it is known.
@@ -115,6 +116,15 @@ func (in AutomationInput) id() string {
 // AutomationURL is the page of a package's automation.
 func AutomationURL(pkg string) string { return PackageURL(pkg) + "/automation" }
 
+// AutomationListURL is how the list of repositories was read.
+func AutomationListURL() string { return "/admin/automation-list" }
+
+// AutomationListPage is the list of repositories for operators.
+type AutomationListPage struct {
+	State   models.ListState
+	Entries []*models.ListEntry // those with mistakes first
+}
+
 // ReadinessURL has the checks of a package alone.
 func ReadinessURL(pkg string) string { return AutomationURL(pkg) + "/readiness" }
 
@@ -168,6 +178,18 @@ func (p AutomationPage) noFile() string {
 		return "; there is no file in dist-git"
 	}
 	return "; " + p.File.Name + " in dist-git has no job of this type"
+}
+
+// byList says what the list of repositories wants of a job that is not as the list
+// has it because it was switched in the browser; empty if there is no such thing.
+func (p AutomationPage) byList(job models.JobType) string {
+	if p.Entry == nil || len(p.Entry.Problems) > 0 || p.Now[job] == nil || p.Now[job].Source == models.FromList {
+		return ""
+	}
+	if _, on := p.Entry.Jobs[job]; on {
+		return "The list has it on, and does not count because it was switched in the browser."
+	}
+	return "The list names the package, and not this job, and does not count because it was switched in the browser."
 }
 
 // OriginWords says where a job is from that is in no file: "from the browser,

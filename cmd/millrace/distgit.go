@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"time"
 
 	"millrace/clients/bugzilla"
+	"millrace/clients/git"
 	"millrace/clients/lookaside"
 	"millrace/clients/pagure"
 	"millrace/jobs"
@@ -147,4 +149,25 @@ func (v *service) checkBugzilla(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("it does not take bugzilla.key: %w", err)
 	}
 	return "as " + user, nil
+}
+
+// maxList is how large the repository with the list of packages may be, in bytes.
+const maxList = 256 << 20
+
+// automationList is the list of packages that are switched on; nil if there is
+// none, or no dist-git.
+func (v *service) automationList() *jobs.AutomationList {
+	s := v.settings
+	if s.Automation.List == "" || v.runner.Packages == nil {
+		return nil
+	}
+	data, err := filepath.Abs(s.DataDir)
+	if err != nil {
+		return nil // then nothing else of this service would have worked
+	}
+	g := &git.Git{NetworkTimeout: time.Minute, MaxRepository: maxList}
+	return &jobs.AutomationList{
+		Git: g, Cache: &git.Cache{Git: g, Dir: filepath.Join(data, "mirrors")}, Remote: git.Remote{URL: s.Automation.List},
+		Path: s.Automation.Path, Every: s.Automation.Every,
+	}
 }

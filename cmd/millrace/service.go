@@ -267,6 +267,9 @@ func (v *service) work(ctx context.Context) error {
 	also.Go(func() {
 		v.runner.Tidy(ctx, jobs.Retention{Logs: v.settings.Retention.Logs, Deliveries: v.settings.Retention.Deliveries, Events: v.settings.Retention.Events})
 	})
+	if list := v.automationList(); list != nil {
+		also.Go(func() { v.runner.FollowList(ctx, list) })
+	}
 	if v.bus != nil {
 		also.Go(func() {
 			if err := v.bus.Run(ctx); err != nil {

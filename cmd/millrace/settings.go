@@ -64,9 +64,13 @@ type settings struct {
 	DistGit  struct {
 		URL, User, Token, Password string
 	}
-	Tracker   struct{ URL, User, Token string }
-	Lookaside struct{ URL, UploadURL string }
-	Bugzilla  struct{ URL, Key string }
+	Tracker    struct{ URL, User, Token string }
+	Lookaside  struct{ URL, UploadURL string }
+	Bugzilla   struct{ URL, Key string }
+	Automation struct {
+		List, Path string
+		Every      time.Duration
+	}
 	// Monitoring watches upstream projects for releases.
 	Monitoring struct{ URL string }
 	FASJSON    struct {
@@ -181,6 +185,9 @@ func (s *settings) all() []setting {
 		{key: "bugzilla.url", doc: "address of Bugzilla, which has the bugs about new versions; empty: nobody looks for them", value: &s.Bugzilla.URL},
 		{key: "bugzilla.key", doc: "key of its API; public bugs need none", value: &s.Bugzilla.Key, secret: true},
 		{key: "release_monitoring.url", doc: "address of release monitoring (Anitya), asked whether packages are watched for new versions; empty: nobody is asked", value: &s.Monitoring.URL},
+		{key: "automation.list", doc: "address of a git repository with a list of packages that are switched on; empty: there is none", value: &s.Automation.List},
+		{key: "automation.list_path", doc: "path of the list in it", value: &s.Automation.Path},
+		{key: "automation.list_every", doc: "how often the list is read", value: &s.Automation.Every},
 
 		{key: "login.issuer", doc: "address of the account system (OpenID Connect); empty: nobody can log in", value: &s.Login.Issuer},
 		{key: "login.client_id", doc: "id that the account system gave us", value: &s.Login.ClientID},
@@ -239,6 +246,7 @@ func defaults() *settings {
 	s.Bodhi.URL, s.Bodhi.Issuer = bodhi.DefaultURL, bodhi.DefaultIssuer
 	s.Koji.WebURL, s.Koji.FilesURL = koji.DefaultWebURL, koji.DefaultFilesURL
 	s.DistGit.URL, s.DistGit.User, s.FASJSON.URL = pagure.DefaultURL, "packit", fasjson.DefaultURL
+	s.Automation.Path, s.Automation.Every = "packages.yaml", 10*time.Minute
 	s.Tracker.URL, s.Tracker.User = "https://pagure.io", "packit"
 	s.Lookaside.URL, s.Bugzilla.URL, s.Monitoring.URL = lookaside.DefaultURL, bugzilla.DefaultURL, anitya.DefaultURL
 	s.Kerberos.Proxy = kerberos.DefaultProxy
@@ -455,7 +463,7 @@ func (s *settings) check() []error {
 	for key, value := range map[string]string{
 		"copr.url": s.Copr.URL, "testing_farm.url": s.TestingFarm.URL, "bodhi.url": s.Bodhi.URL, "github.api_url": s.GitHub.APIURL, "login.issuer": s.Login.Issuer,
 		"distgit.url": s.DistGit.URL, "tracker.url": s.Tracker.URL, "fasjson.url": s.FASJSON.URL, "kerberos.proxy": s.Kerberos.Proxy,
-		"lookaside.url": s.Lookaside.URL, "lookaside.upload_url": s.Lookaside.UploadURL, "bugzilla.url": s.Bugzilla.URL, "release_monitoring.url": s.Monitoring.URL,
+		"lookaside.url": s.Lookaside.URL, "lookaside.upload_url": s.Lookaside.UploadURL, "bugzilla.url": s.Bugzilla.URL, "release_monitoring.url": s.Monitoring.URL, "automation.list": s.Automation.List,
 		"bodhi.issuer": s.Bodhi.Issuer, "koji.hub_url": s.Koji.HubURL, "koji.web_url": s.Koji.WebURL, "koji.files_url": s.Koji.FilesURL,
 	} {
 		if value != "" {
@@ -508,7 +516,7 @@ func (s *settings) check() []error {
 		}
 	}
 	for key, value := range map[string]time.Duration{
-		"workers.lease": s.Workers.Lease, "workers.sweep": s.Workers.Sweep, "workers.first_poll": s.Workers.Poll1,
+		"automation.list_every": s.Automation.Every, "workers.lease": s.Workers.Lease, "workers.sweep": s.Workers.Sweep, "workers.first_poll": s.Workers.Poll1,
 		"workers.longest_poll": s.Workers.PollMax, "workers.first_retry": s.Workers.Retry, "workers.longest_retry": s.Workers.RetryMax,
 	} {
 		if value <= 0 {

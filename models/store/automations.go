@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	"millrace/models"
 )
@@ -75,4 +77,66 @@ func (q queries) StepOrigins(ctx context.Context, pipelineID int64) (map[string]
 		}
 	}
 	return origins, nil
+}
+
+// ListEntries returns what the list of repositories says, those with mistakes
+// first.
+func (q queries) ListEntries(ctx context.Context) ([]*models.ListEntry, error) {
+	var all []*models.ListEntry
+	if err := q.db.NewSelect().Model(&all).Order("package").Scan(ctx); err != nil {
+		return nil, fmt.Errorf("reading the list of repositories: %w", err)
+	}
+	slices.SortStableFunc(all, func(a, b *models.ListEntry) int { return len(b.Problems) - len(a.Problems) })
+	return all, nil
+}
+
+// ListEntry returns what the list of repositories says of a package, or
+// models.ErrNotFound.
+func (q queries) ListEntry(ctx context.Context, pkg string) (*models.ListEntry, error) {
+	e := new(models.ListEntry)
+	if err := q.db.NewSelect().Model(e).Where("package = ?", pkg).Scan(ctx); err != nil {
+		return nil, fmt.Errorf("reading what the list says of %s: %w", pkg, notFound(err))
+	}
+	return e, nil
+}
+
+// SaveListEntry keeps what the list of repositories says of a package.
+func (tx *Tx) SaveListEntry(ctx context.Context, e *models.ListEntry) error {
+	e.UpdatedAt = Now()
+	_, err := tx.db.NewInsert().Model(e).On("CONFLICT (package) DO UPDATE").
+		Set("line = EXCLUDED.line").Set("jobs = EXCLUDED.jobs").Set("problems = EXCLUDED.problems").
+		Set("project_id = COALESCE(EXCLUDED.project_id, entry.project_id)").Set("updated_at = EXCLUDED.updated_at").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("keeping what the list says of %s: %w", e.Package, err)
+	}
+	return nil
+}
+
+// RemoveListEntry forgets a package that is not in the list any more.
+func (tx *Tx) RemoveListEntry(ctx context.Context, pkg string) error {
+	if _, err := tx.db.NewDelete().Model((*models.ListEntry)(nil)).Where("package = ?", pkg).Exec(ctx); err != nil {
+		return fmt.Errorf("forgetting what the list said of %s: %w", pkg, err)
+	}
+	return nil
+}
+
+// The state of the list is kept with what other places said.
+const (
+	listSource = "automation"
+	listKey    = "list"
+)
+
+// ListState returns how the list of repositories was read the last time; zero if
+// it never was.
+func (q queries) ListState(ctx context.Context) (*models.ListState, error) {
+	state := new(models.ListState)
+	if _, err := q.Cached(ctx, listSource, listKey, state); err != nil && !errors.Is(err, models.ErrNotFound) {
+		return nil, err
+	}
+	return state, nil
+}
+
+// SaveListState keeps how the list of repositories was read.
+func (tx *Tx) SaveListState(ctx context.Context, state *models.ListState) error {
+	return tx.Cache(ctx, listSource, listKey, state)
 }
