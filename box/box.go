@@ -22,6 +22,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"millrace/clients/anitya/anityafake"
@@ -87,6 +88,8 @@ type Box struct {
 	farming sync.Mutex // one submission of tests at a time
 
 	releasing sync.Mutex // one release at a time
+
+	kojiSilent atomic.Bool // what Koji says is not sent on to the service
 
 	failing  sync.Mutex
 	failures []string // builds in Koji that are to fail, by a part of their names

@@ -123,7 +123,9 @@ func (b *Box) moved(u bodhifake.Update) {
 // kojiSays sends Koji's messages on, and lets Bodhi hear that a build was tagged:
 // it makes Rawhide's updates by itself.
 func (b *Box) kojiSays(topic string, body []byte) {
-	b.bus.publish(topic, body)
+	if !b.kojiSilent.Load() {
+		b.bus.publish(topic, body)
+	}
 	if !strings.HasSuffix(topic, ".buildsys.tag") {
 		return
 	}

@@ -66,6 +66,8 @@ var packs = []pack{
 jobs:
 - job: koji_build
   trigger: commit
+  allowed_committers:
+  - wren-okafor
   sidetag_group: mill
   dependents:
   - wheel

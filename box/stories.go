@@ -10,7 +10,7 @@ import (
 
 // Stories lists all stories.
 func Stories() []Story {
-	return []Story{
+	return append([]Story{
 		{"passes", "A pull request is built in three chroots, and tested in each as soon as it is built there.", playPasses},
 		{"chroot-fails", "A pull request cannot be built in one chroot; only the tests there are skipped.", playChrootFails},
 		{"test-fails", "A pull request is built everywhere, but a test says no.", playTestFails},
@@ -20,7 +20,7 @@ func Stories() []Story {
 		{"rerun-by-comment", "Everything passes; a comment to repeat what failed is answered, and one to test again makes the next attempt.", playRerunByComment},
 		{"newcomer-approved", "Somebody whom nobody knows installs the App, proves with a comment who they are, and their pull request goes on.", playNewcomer},
 		{"copr-outage", "Copr is down for a while and its messages are lost; everything passes all the same.", playCoprOutage},
-	}
+	}, releaseStories...)
 }
 
 // StoryNamed finds a story.

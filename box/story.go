@@ -35,8 +35,11 @@ type View interface {
 type Teller struct {
 	Box  *Box
 	View View
-	// Patience is for how long a story waits for each of its endings; two
-	// minutes if zero.
+	// Ways and Hands are for the stories of releases.
+	Ways  Ways
+	Hands Hands
+	// Patience is for how long a story waits for each of its endings; if zero, two
+	// minutes, and five of a release.
 	Patience time.Duration
 	Every    time.Duration // between looks; 200 ms if zero
 	Say      func(format string, args ...any)
@@ -176,13 +179,18 @@ func (t *Teller) look(ctx context.Context, repo string, number int) (sight, erro
 	for _, c := range t.Box.Forge.CheckRuns(repo, pull.HeadSHA) {
 		s.checks[c.Name] = or(c.Conclusion, c.Status)
 	}
+	for _, p := range s.pipelines {
+		t.saw(p)
+	}
+	return s, nil
+}
+
+// saw remembers a pipeline as it was last.
+func (t *Teller) saw(p *models.Pipeline) {
 	if t.seen == nil {
 		t.seen = make(map[int64]*models.Pipeline)
 	}
-	for _, p := range s.pipelines {
-		t.seen[p.ID] = p
-	}
-	return s, nil
+	t.seen[p.ID] = p
 }
 
 // event is that of the newest commit, or nil.

@@ -10,6 +10,8 @@ import (
 	"millrace/clients/copr/coprfake"
 	"millrace/clients/fasjson/fasjsonfake"
 	"millrace/clients/github/githubfake"
+	"millrace/clients/koji/kojifake"
+	"millrace/clients/lookaside/lookasidefake"
 	"millrace/clients/pagure/pagurefake"
 	"millrace/clients/testingfarm/testingfarmfake"
 )
@@ -33,6 +35,9 @@ const (
 	FarmSaysNoWord Trouble = "farm-silent"
 	PeopleDown     Trouble = "people-down"
 	DistGitDown    Trouble = "dist-git-down"
+	KojiDown       Trouble = "koji-down"
+	KojiSilent     Trouble = "koji-silent"
+	LookasideCuts  Trouble = "lookaside-cuts"
 )
 
 // troubleInfo is what pages say of a trouble.
@@ -57,7 +62,10 @@ var troubles = []troubleInfo{
 	{FarmDown, "Testing Farm", "Down", "All calls are answered with 503. Tests that run go on."},
 	{FarmSaysNoWord, "Testing Farm", "Silent", "It does not say that tests have ended."},
 	{PeopleDown, "FASJSON", "Down", "It does not say who has which account at the forge. People can log in."},
-	{DistGitDown, "Dist-git", "Down", "It does not say who may commit to packages."},
+	{DistGitDown, "Dist-git", "Down", "All calls are answered with 503: nothing is proposed, and nobody knows who may commit."},
+	{LookasideCuts, "Lookaside cache", "Cuts uploads", "The connection breaks in the middle of each archive."},
+	{KojiDown, "Koji", "Down", "Connections break. Builds that run go on."},
+	{KojiSilent, "Koji", "Silent", "The service does not hear that builds start and end. Bodhi does."},
 }
 
 // known reports whether there is such a trouble.
@@ -149,6 +157,13 @@ func (b *Box) apply() {
 	if on(DistGitDown) {
 		distGit.FailEvery = 1
 	}
+	b.Koji.SetFaults(kojifake.Faults{Down: on(KojiDown)})
+	b.kojiSilent.Store(on(KojiSilent))
+	moves := lookasidefake.Moves{}
+	if on(LookasideCuts) {
+		moves.CutUpload = 100
+	}
+	b.Lookaside.SetMoves(moves)
 	b.People.Misbehave(people)
 	b.Pagure.SetFaults(distGit)
 

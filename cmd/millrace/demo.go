@@ -276,7 +276,9 @@ func (d *demo) welcome(ctx context.Context, v *service, b *box.Box) error {
 // play plays the story and prints a line for each of its pipelines.
 func (d *demo) play(ctx context.Context, b *box.Box, v *service) error {
 	story, _ := box.StoryNamed(d.story) // known: demoCommand looked
-	teller := &box.Teller{Box: b, View: view{v.store, v.settings.GitHub.Host}}
+	seen := view{v.store, v.settings.GitHub.Host}
+	ways := releases{v, v.runner.Packages.Host}
+	teller := &box.Teller{Box: b, View: seen, Ways: ways, Hands: ways}
 	err := story.Play(ctx, teller)
 	for _, p := range teller.Pipelines() {
 		project := p.Project
