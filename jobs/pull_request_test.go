@@ -168,7 +168,7 @@ func TestNewerPushSupersedes(t *testing.T) {
 	onBoth(t, func(t *testing.T, w *world) {
 		w.allow(t, "packit")
 		run(t, w.Runner)
-		w.farm.SetRules(testingfarmfake.Rule{Queue: time.Minute}) // the first is still at it when the second comes
+		w.farm.SetRules(testingfarmfake.Rule{Queue: time.Hour}) // the first is still at it when the second comes
 		pull := w.open(t, "packit", "hello", helloFiles, map[string]string{"hello.sh": "echo hi\n"})
 		first := w.theEvent(t, models.PullRequestEvent, 1)
 		for deadline := time.Now().Add(patience); len(w.farm.Submissions()) < 2; time.Sleep(10 * time.Millisecond) {

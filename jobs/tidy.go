@@ -61,7 +61,7 @@ func (r *Runner) leave(ctx context.Context) {
 func (r *Runner) tidy(ctx context.Context, keep Retention) error {
 	gone, err := r.Store.Forget(ctx, store.Now(), store.Ages{
 		Logs: keep.Logs, Bodies: keep.Deliveries, Events: keep.Events,
-		Changes: keepChanges, Workers: keepWorkers, Leases: keepLeases, Logins: keepLogins, Tokens: keepTokens,
+		Changes: keepChanges, Workers: keepWorkers, Leases: keepLeases, Logins: keepLogins, Tokens: keepTokens, Grants: keepGrants,
 	}, 500)
 	if gone != (store.Forgotten{}) {
 		r.Log.InfoContext(ctx, "removed what is old", "removed", gone)
@@ -71,11 +71,13 @@ func (r *Runner) tidy(ctx context.Context, keep Retention) error {
 
 // What nobody chooses: changes are for browsers that were away for a moment,
 // workers and leases for those who look why one of them is silent, sessions that
-// ended for nobody, tokens for their owners, who wonder why a program is refused.
+// ended for nobody, tokens for their owners, who wonder why a program is refused;
+// rights are believed for minutes.
 const (
 	keepChanges = 24 * time.Hour
 	keepWorkers = time.Hour
 	keepLeases  = time.Hour
 	keepLogins  = time.Minute
 	keepTokens  = 30 * 24 * time.Hour
+	keepGrants  = time.Hour
 )

@@ -83,6 +83,12 @@ func (tx *Tx) SaveIdentity(ctx context.Context, userID int64, service, login str
 	return nil
 }
 
+// removeGrants removes what sources said before then.
+func (tx *Tx) removeGrants(ctx context.Context, before time.Time, limit int) (int64, error) {
+	old := tx.db.NewSelect().TableExpr("grants").Column("user_id", "object", "source").Where("checked_at < ?", before).Order("checked_at").Limit(int64(limit))
+	return tx.affected(ctx, tx.db.NewDelete().Model((*grant)(nil)).Where("(user_id, object, source) IN (?)", old), "removing rights")
+}
+
 // proof is whose an account at a forge is, as it said itself.
 type proof struct {
 	bun.BaseModel `bun:"table:proofs,alias:proof"`

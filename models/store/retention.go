@@ -21,11 +21,12 @@ type Ages struct {
 	Leases  time.Duration // leases, since they ended
 	Logins  time.Duration // sessions of browsers, since they ended
 	Tokens  time.Duration // tokens of programs, since they expired
+	Grants  time.Duration // rights of people, since they were asked for
 }
 
 // Forgotten counts what was removed.
 type Forgotten struct {
-	Logs, Bodies, Events, Deliveries, Changes, Workers, Leases, Logins, Tokens int64
+	Logs, Bodies, Events, Deliveries, Changes, Workers, Leases, Logins, Tokens, Grants int64
 }
 
 // mostBatches bounds what one call of Forget removes of each thing: the rest is
@@ -51,6 +52,7 @@ func (s *Store) Forget(ctx context.Context, now time.Time, ages Ages, batch int)
 		{ages.Leases, &f.Leases, (*Tx).removeLeases},
 		{ages.Logins, &f.Logins, (*Tx).removeSessions},
 		{ages.Tokens, &f.Tokens, (*Tx).removeTokens},
+		{ages.Grants, &f.Grants, (*Tx).removeGrants},
 	} {
 		if thing.age <= 0 {
 			continue

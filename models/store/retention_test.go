@@ -223,3 +223,44 @@ func TestWorkersAreKnownWhileTheyLive(t *testing.T) {
 		}
 	})
 }
+
+// TestOldRightsAreRemoved: what was asked for lately is kept, and links between
+// accounts are.
+func TestOldRightsAreRemoved(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		ada, bo := &models.User{Login: "ada"}, &models.User{Login: "bo"}
+		save := func(source string, objects int) {
+			inTx(t, s, func(ctx context.Context, tx *store.Tx) error {
+				for _, u := range []*models.User{ada, bo} {
+					for i := range objects {
+						if err := tx.SaveGrant(ctx, u.ID, fmt.Sprint(i), source, models.Grant{Role: models.Committer}); err != nil {
+							return err
+						}
+					}
+				}
+				return tx.SaveIdentity(ctx, ada.ID, "github", "ada-gh")
+			})
+		}
+		inTx(t, s, func(ctx context.Context, tx *store.Tx) error {
+			if err := tx.SaveUser(ctx, ada); err != nil {
+				return err
+			}
+			return tx.SaveUser(ctx, bo)
+		})
+		save("dist-git", 4)
+		if _, err := s.Writer().ExecContext(t.Context(), "UPDATE grants SET checked_at = ?", store.Now().Add(-2*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		save("github.com", 2)
+		if diff := cmp.Diff(store.Forgotten{Grants: 8}, forget(t, s, store.Ages{Grants: time.Hour})); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if g, i := rows(t, s, "grants"), rows(t, s, "identities"); g != 4 || i != 1 {
+			t.Errorf("%d rights and %d links are left", g, i)
+		}
+		if g, _, err := s.Grant(t.Context(), bo.ID, "1", "github.com"); err != nil || g.Role != models.Committer {
+			t.Errorf("a young one is %v, %v", g, err)
+		}
+	})
+}

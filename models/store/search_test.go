@@ -181,24 +181,21 @@ func TestEventSearch(t *testing.T) {
 func TestSearchIsStopped(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		slow := "SELECT pg_sleep(20)"
+		slow := "SELECT pg_sleep(600)"
 		if s.Embedded() {
-			slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000000) SELECT count(*) FROM n"
+			slow = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000000) SELECT count(*) FROM n"
 		}
-		begin := time.Now()
+		// Left alone, both take longer than a test may.
 		err := s.InTime(t.Context(), 100*time.Millisecond, slow)
 		if _, told := errors.AsType[*models.InputError](err); !told {
 			t.Errorf("a slow search ended with %v", err)
 		}
-		if took := time.Since(begin); took > 5*time.Second {
-			t.Errorf("it took %s", took)
-		}
-		if err := s.InTime(t.Context(), time.Second, "SELECT 1"); err != nil {
+		if err := s.InTime(t.Context(), time.Minute, "SELECT 1"); err != nil {
 			t.Errorf("the next search: %v", err)
 		}
 		canceled, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := s.InTime(canceled, time.Second, slow); !errors.Is(err, context.Canceled) {
+		if err := s.InTime(canceled, time.Minute, slow); !errors.Is(err, context.Canceled) {
 			t.Errorf("somebody who left: %v", err)
 		}
 	})
