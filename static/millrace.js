@@ -250,10 +250,27 @@
 		tick();
 	});
 
+	// A part that was fetched again may be about more than the page was: a release
+	// that has reached another project. What is heard is never less.
+	function widen() {
+		if (!live?.dataset.stream) return;
+		const url = new URL(live.dataset.stream, location.href);
+		const heard = url.searchParams.get("topics").split(",");
+		const fresh = new Set([...all("[data-live-topic]")].flatMap(el => el.dataset.liveTopic.split(" ")).filter(t => t && !heard.includes(t)));
+		if (fresh.size === 0) return;
+		url.searchParams.set("topics", [...heard, ...fresh].join(","));
+		live.dataset.stream = url.pathname + url.search;
+		if (stream) {
+			disconnect();
+			connect();
+		}
+	}
+
 	// What the page is about may have changed its state: the tab shows it too.
 	let focused = null;
 	document.addEventListener("htmx:before:swap", () => { focused = document.activeElement; });
 	document.addEventListener("htmx:after:swap", () => {
+		widen();
 		const head = one("[data-page-title]");
 		if (head) {
 			if (document.title !== head.dataset.pageTitle) {

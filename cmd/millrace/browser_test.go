@@ -33,6 +33,7 @@ func TestStories(t *testing.T) {
 		"searching": storySearch, "a log": storyLog, "why nothing ran": storyReasons, "errors": storyErrors,
 		"keyboard": storyKeyboard, "many pages": storyManyPages,
 		"steering": storySteer, "steering without the right": storyNoRight, "steering without scripts": storySteerNoScript,
+		"steering from the forge": storyForge, "a release": storyRelease,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -100,10 +101,12 @@ func (d *liveDemo) start(t *testing.T) {
 
 // pipelineJSON is what the tests need of a pipeline.
 type pipelineJSON struct {
-	ID    int64
-	State string
-	SHA   string
-	Steps []struct {
+	ID      int64
+	Attempt int
+	State   string
+	Ref     string
+	SHA     string
+	Steps   []struct {
 		Kind, State string
 		Targets     []struct {
 			Name string
