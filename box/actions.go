@@ -284,6 +284,9 @@ func (b *Box) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case no != nil:
 		status, words = http.StatusUnprocessableEntity, no.Reason
+	case notThere(err) && r.Method == http.MethodGet && b.inPast(r.URL.Path):
+		b.render(w, r, http.StatusOK, madeUp(strings.Trim(r.URL.Path, "/")))
+		return
 	case notThere(err):
 		status, words = http.StatusNotFound, "There is nothing at this address."
 	case errors.Is(err, githubfake.ErrConflict):
@@ -294,4 +297,20 @@ func (b *Box) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		b.log.ErrorContext(r.Context(), "request failed", "path", r.URL.Path, "error", err)
 	}
 	b.render(w, r, status, refused(status, words))
+}
+
+// inPast reports whether an address would be of a project that the service's
+// history made up, of a fork or the owner of one, or of a build of theirs.
+func (b *Box) inPast(path string) bool {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	if len(b.options.Past) == 0 {
+		return false
+	}
+	if parts[0] == "copr" {
+		return slices.Contains(parts, "build")
+	}
+	return slices.ContainsFunc(b.options.Past, func(full string) bool {
+		owner, name, _ := strings.Cut(full, "/")
+		return len(parts) > 1 && strings.EqualFold(parts[1], name) || len(parts) == 1 && strings.EqualFold(parts[0], owner)
+	})
 }

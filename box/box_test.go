@@ -292,6 +292,38 @@ func TestAccess(t *testing.T) {
 
 var inline = regexp.MustCompile(`(?i)<style|\sstyle=|<script(?:>|\s[^>]*[^>\s]>[^<])|\son[a-z]+="|javascript:`)
 
+// Addresses of the service's made-up history say what they are.
+func TestMadeUpPast(t *testing.T) {
+	t.Parallel()
+	b := open(t, seeded(t), newService(t), func(o *Options) { o.Past = []string{"teemtee/tmt", "packit/hello-world"} })
+	for path, want := range map[string]struct {
+		status int
+		words  string
+	}{
+		"/teemtee/tmt": {200, "It never happened"}, "/teemtee/tmt/pull/7": {200, "It never happened"}, "/rosa/tmt": {200, "It never happened"},
+		"/teemtee": {200, "It never happened"}, "/copr/coprs/build/7000001/": {200, "It never happened"},
+		"/packit/hello-world": {200, "Greets the world"}, "/packit/none": {404, "There is nothing"}, "/nobody": {404, "There is nothing"},
+	} {
+		res, err := http.Get(b.URL() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != want.status || !strings.Contains(string(body), want.words) {
+			t.Errorf("%s: status %d, %v; want %d and %q", path, res.StatusCode, err, want.status, want.words)
+		}
+	}
+	res, err := http.Post(b.URL()+"/teemtee/tmt/pulls", "application/x-www-form-urlencoded", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode == http.StatusOK {
+		t.Error("something can be done to what never was")
+	}
+}
+
 func TestPages(t *testing.T) {
 	t.Parallel()
 	b, s := newBox(t)

@@ -19,6 +19,9 @@ type Options struct {
 	ServiceURL string
 	Pace       Pace   // FastPace if zero
 	Builds     Builds // BuildsAuto if empty
+	// Past are full names of projects that are not in the box, but in the made-up
+	// history of the service. Their addresses say so.
+	Past []string
 	// Ambient opens some pull requests in the first minute, so that there is
 	// something to see.
 	Ambient bool

@@ -104,7 +104,9 @@ func (d *demo) run(ctx context.Context, log *slog.Logger) error {
 		Dir: filepath.Join(d.dir, "box"), ServiceURL: base, Log: log,
 		Pace: box.DemoPace.Times(d.speed), Builds: box.Builds(d.builds), Ambient: d.story == "" && !d.still,
 	}
-	if d.story != "" {
+	if d.story == "" {
+		options.Past = seed.Names(seed.Small)
+	} else {
 		options.Pace, options.Builds = box.FastPace, box.BuildsSimulated
 	}
 	if d.boxPort != 0 {

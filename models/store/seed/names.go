@@ -33,6 +33,16 @@ var (
 	}
 )
 
+// Names are the full names of the projects in a history of that size.
+func Names(size Size) []string {
+	var all []string
+	for i := range size.Projects {
+		namespace, name := projectName(i)
+		all = append(all, namespace+"/"+name)
+	}
+	return all
+}
+
 // projectName is the name of project number i of any size of history: first the
 // known ones, then made-up ones, none twice.
 func projectName(i int) (namespace, name string) {
