@@ -28,7 +28,8 @@ type order struct {
 	on       string
 	pull     PullRequest       // that it stands below
 	commands []*models.Command // that are to start runs, and may
-	planned  []models.Planned  // what those in dist-git ask for
+	planned  []models.Planned  // what those in dist-git and on issues ask for
+	news     []Made            // what these tell of, on the way of a release
 	outcome
 }
 
@@ -206,7 +207,12 @@ func (r *Runner) take(ctx context.Context, o *order, s models.Said) error {
 		o.note(models.EventRefused, reason, reason+"\n\nWhat can be asked for: `"+r.Prefix+" help`.")
 		return nil
 	}
+	if o.on == onIssue && s.Command.Name.Repeats() {
+		return r.onIssue(ctx, o, s.Command)
+	}
 	switch s.Command.Name {
+	case models.PullCommand:
+		return r.pull(ctx, o, s.Command)
 	case models.HelpCommand:
 		o.usage = true
 		o.note(models.EventApplied, "The commands were listed.", "")
@@ -235,6 +241,10 @@ func (r *Runner) forbidden(ctx context.Context, o *order, c *models.Command) (st
 	switch {
 	case c.Name == models.HelpCommand:
 		return "", nil
+	case o.on == onIssue && c.Name.Repeats():
+		return r.forbiddenOnIssue(ctx, o, c)
+	case c.Name == models.ProposeCommand:
+		return "The command propose-downstream is for issues of upstream projects.", nil
 	case c.Name.InDistGit():
 		return r.forbiddenInDistGit(ctx, o, c)
 	case r.Packages.Holds(o.event.Project) && c.Name.StartsRuns():
@@ -281,6 +291,9 @@ func (r *Runner) usage() string {
 			"`namespace/name#1`, or the address of a pull request, installs its builds too |",
 		"| `retest-failed` | repeats the tests that failed |",
 		"| `cancel` | stops what is still running |",
+		"| `propose-downstream` | on an issue: proposes the newest release to dist-git; on the issue about a failure: what failed of it |",
+		"| `pull-from-upstream` | in dist-git: proposes the newest version, or that of `--version V`; `--resolve-bug rhbz#1,rhbz#2` says what it " +
+			"resolves, `--with-pr-config` takes the package config of the pull request |",
 		"| `koji-build` | in dist-git: builds the branch that the pull request is for |",
 		"| `create-update` | in dist-git: makes an update of the newest build for that branch |",
 		"| `koji-tag` | in dist-git: puts the stable build into the side tag of its group; `--all-branches` for all branches |",

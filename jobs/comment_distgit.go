@@ -10,7 +10,6 @@ import (
 	"millrace/clients/httpx"
 	"millrace/clients/koji"
 	"millrace/models"
-	"millrace/models/packageconfig"
 	"millrace/models/store"
 )
 
@@ -19,11 +18,14 @@ import (
 // the pull request is for.
 func (r *Runner) forbiddenInDistGit(ctx context.Context, o *order, c *models.Command) (string, error) {
 	kind := models.KojiBuildStep
-	if c.Name == models.UpdateCommand {
+	switch c.Name {
+	case models.UpdateCommand:
 		kind = models.BodhiUpdateStep
+	case models.PullCommand:
+		kind = models.PullFromUpstreamStep
 	}
 	switch {
-	case r.Koji == nil || r.Kinds[kind] == nil:
+	case r.Kinds[kind] == nil || (r.Koji == nil && c.Name != models.PullCommand):
 		return fmt.Sprintf("This service understands the command %s, but does not carry it out yet.", c.Name), nil
 	case !r.Packages.Holds(o.event.Project) || o.on != onPull:
 		return fmt.Sprintf("The command %s is for pull requests of packages in dist-git.", c.Name), nil
@@ -43,66 +45,50 @@ func (r *Runner) forbiddenInDistGit(ctx context.Context, o *order, c *models.Com
 	case c.Name == models.UpdateCommand:
 		return "This is for those who may commit to the package.", nil
 	}
-	packagers, err := r.Packages.GroupMembers(ctx, "packager")
-	if err != nil && httpx.Status(err) != http.StatusNotFound {
+	packagers, err := r.packagers(ctx)
+	if err != nil {
 		return "", fmt.Errorf("asking who is a packager: %w", err)
 	}
 	if !slices.Contains(packagers, actor) {
-		return "This is for packagers: members of the group packager, or those who may commit to the package.", nil
+		return fmt.Sprintf("This is for packagers: members of the group %s, or those who may commit to the package.", r.Packages.packagerGroup()), nil
 	}
 	return "", nil
+}
+
+// packagers are the members of the group of packagers, as the account system
+// knows them, or dist-git where there is none.
+func (r *Runner) packagers(ctx context.Context) ([]string, error) {
+	ask := r.Packages.GroupMembers
+	if r.GroupMembers != nil {
+		ask = r.GroupMembers
+	}
+	members, err := ask(ctx, r.Packages.packagerGroup())
+	if httpx.Status(err) == http.StatusNotFound {
+		return nil, nil
+	}
+	return members, err
 }
 
 // inDistGit carries out a command in a comment on a pull request of a package, for
 // the newest commit of the branch that it is for.
 func (r *Runner) inDistGit(ctx context.Context, o *order, c *models.Command) error {
-	e := *o.event
-	e.Decisions = nil
-	config, missing, err := r.configOf(ctx, o.forge, &e)
-	if problems, ok := packageconfig.AsErrors(err); ok {
-		reason := mistakes(&e, problems)
-		o.note(models.EventRefused, reason, r.configMistakes(&e, problems))
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if missing != "" {
-		o.note(models.EventNothing, missing, missing)
-		return nil
-	}
 	if c.Name == models.KojiTagCommand {
-		return r.tagForSideTags(ctx, o, c, config)
+		return r.tagForSideTags(ctx, o, c)
 	}
-	head, err := o.forge.BranchHead(ctx, e.Project, o.pull.Target)
+	project, target := o.event.Project, o.pull.Target
+	head, err := o.forge.BranchHead(ctx, project, target)
 	if httpx.Status(err) == http.StatusNotFound {
-		reason := fmt.Sprintf("The branch %s is gone.", o.pull.Target)
+		reason := fmt.Sprintf("The branch %s is gone.", target)
 		o.note(models.EventNothing, reason, reason)
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("reading the head of %s in %s: %w", o.pull.Target, e.Project.Path(), err)
+		return fmt.Errorf("reading the head of %s in %s: %w", target, project.Path(), err)
 	}
-	commit := &models.Commit{ProjectID: e.ProjectID, Kind: models.BranchRef, Ref: o.pull.Target, SHA: head, Title: o.pull.Title}
-	if err := r.Store.InTx(ctx, func(tx *store.Tx) error { return tx.EnsureCommit(ctx, commit) }); err != nil {
-		return err
-	}
-	e.Commit, e.CommitID = commit, commit.ID
-	facts, err := r.facts(ctx, &e, config, circumstances{downstream: models.Downstream{IsPackage: true, Branch: o.pull.Target, Actor: e.Actor}})
-	if err != nil {
-		return err
-	}
-	facts.Asked = &models.Asked{Commands: []*models.Command{c}}
-	planned, decisions := models.Plan(&e, config, facts)
-	o.event.Decisions = append(o.event.Decisions, decisions...)
-	o.event.ConfigFile, o.event.ConfigSHA, o.event.ConfigText = e.ConfigFile, e.ConfigSHA, e.ConfigText
-	if len(planned) == 0 {
-		reason := fmt.Sprintf("No job of the package config is for %s on %s.", c.Name, o.pull.Target)
-		o.note(models.EventNothing, reason, reason)
-		return nil
-	}
-	o.planned = append(o.planned, planned...)
-	return nil
+	commit := &models.Commit{ProjectID: project.ID, Kind: models.BranchRef, Ref: target, SHA: head, Title: o.pull.Title}
+	return r.planAsked(ctx, o, c, commit, circumstances{
+		downstream: models.Downstream{IsPackage: true, Branch: target, Actor: o.event.Actor},
+	})
 }
 
 // createPlanned writes the pipelines that commands in dist-git ask for.
@@ -110,6 +96,9 @@ func (r *Runner) createPlanned(ctx context.Context, o *order) error {
 	return r.Store.InTx(ctx, func(tx *store.Tx) error {
 		now, err := tx.LockEvent(ctx, o.event.ID)
 		if err != nil || now.State != models.EventNew {
+			return err
+		}
+		if _, err := r.announce(ctx, tx, o.event, o.news); err != nil { // that others told of it before changes nothing
 			return err
 		}
 		out := copied(o.outcome)
@@ -126,7 +115,12 @@ func (r *Runner) createPlanned(ctx context.Context, o *order) error {
 
 // tagForSideTags puts the stable build of a package into the side tags of its
 // groups, so that others are built against it there.
-func (r *Runner) tagForSideTags(ctx context.Context, o *order, c *models.Command, config *models.PackageConfig) error {
+func (r *Runner) tagForSideTags(ctx context.Context, o *order, c *models.Command) error {
+	e := *o.event
+	config, err := r.askedConfig(ctx, o, c, &e)
+	if err != nil || config == nil {
+		return err
+	}
 	releases, err := r.Releases(ctx)
 	if err != nil {
 		return err

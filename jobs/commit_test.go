@@ -219,9 +219,9 @@ func TestCommentsOnIssues(t *testing.T) {
 			answer string
 		}{
 			{"/packit propose-downstream", models.EventRefused, "understands the command propose-downstream, but does not carry it out yet"},
-			{"/packit koji-build", models.EventRefused, "koji-build, but does not"},
+			{"/packit koji-build", models.EventRefused, "not about something that failed and that koji-build would repeat"},
 			{"/packit build", models.EventRefused, "write it in a comment on a pull request or on a commit"},
-			{"/packit verify-fas ada", models.EventRefused, "for the issue that this service opens"},
+			{"/packit verify-fas ada", models.EventRefused, "This service cannot ask the account system"},
 			{"/packit helpp", models.EventRefused, "Did you mean help?"},
 			{"/packit help", models.EventApplied, "| `test` |"},
 		} {

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"context"
 
 	"millrace/clients/forge"
@@ -41,6 +42,7 @@ type Packages struct {
 	URL      string // of its pages, without a trailing slash
 	User     string // our account
 	Password string // with which User pushes to its forks over HTTP
+	Group    string // of packagers; empty: "packager"
 }
 
 // Project is a package, with the path that packages have: "rpms/hello".
@@ -50,6 +52,8 @@ func (k *Packages) Project(path string) (*models.Project, error) {
 
 // Holds reports whether a project is a package in this dist-git.
 func (k *Packages) Holds(p *models.Project) bool { return k != nil && p != nil && p.Forge == k.Host }
+
+func (k *Packages) packagerGroup() string { return cmp.Or(k.Group, "packager") }
 
 // pathOf is what dist-git calls a package: "rpms/hello".
 func pathOf(p *models.Project) string { return p.Namespace + "/" + p.Name }

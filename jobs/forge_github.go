@@ -73,6 +73,16 @@ func (f GitHub) TagCommit(ctx context.Context, p *models.Project, tag string) (s
 	return f.Client.TagSHA(ctx, repoOf(p), tag)
 }
 
+// NewestRelease is the tag of the newest release that is neither a draft nor a
+// prerelease.
+func (f GitHub) NewestRelease(ctx context.Context, p *models.Project) (string, error) {
+	release, err := f.Client.LatestRelease(ctx, repoOf(p))
+	if github.IsNotFound(err) {
+		return "", nil
+	}
+	return release.Tag, err
+}
+
 // CanMerge is part of Forge.
 func (f GitHub) CanMerge(ctx context.Context, p *models.Project, login string) (bool, error) {
 	permission, err := f.Client.Permission(ctx, repoOf(p), login)

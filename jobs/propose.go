@@ -182,6 +182,12 @@ func (k *Propose) request(ctx context.Context, w *Work, run *models.Run, origin 
 func (k *Propose) bugs(ctx context.Context, w *Work, r sources.SyncRequest) ([]string, error) {
 	if m := w.Pipeline.Event.Message; m != nil && m.Bug > 0 {
 		return []string{"rhbz#" + strconv.Itoa(m.Bug)}, nil
+	} else if m != nil && m.Comment != "" {
+		for _, said := range models.ParseCommands(k.Engine.Prefix, m.Comment) {
+			if c := said.Command; c != nil && c.Name == models.PullCommand && c.About(w.View.Package) && len(c.Bugs) > 0 {
+				return c.Bugs, nil
+			}
+		}
 	}
 	if k.Bug == nil {
 		return nil, nil

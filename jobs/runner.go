@@ -23,6 +23,9 @@ type Runner struct {
 	Deployment string             // prod, stg or dev: what packit_instances means by it
 	AllowAll   bool               // the allowlist is not looked at
 
+	// GroupMembers are those of a group of the account system; nil: dist-git is asked.
+	GroupMembers func(ctx context.Context, group string) ([]string, error)
+
 	Accounts      Accounts        // knows who people are; nil: nobody does
 	Notifications *models.Project // where people prove who they are, in issues; nil: nowhere
 

@@ -44,6 +44,10 @@ type Command struct {
 	Account    string            // of the account system, for verify-fas
 
 	AllBranches bool // of the package config, not the pull request's alone
+
+	Version      string   // to pull from upstream; empty: the newest
+	Bugs         []string // that it resolves: "rhbz#1"
+	WithPRConfig bool     // the package config of the pull request counts
 }
 
 // PullName names a pull request of any project.
@@ -67,17 +71,21 @@ func (e *CommandError) Error() string { return e.Message }
 var commandOptions = map[CommandName][]string{
 	HelpCommand: {}, BuildCommand: {"commit", "release"}, RebuildFailed: {"commit", "release"}, RetestFailed: {"commit", "release"},
 	CancelCommand: {"commit", "release"}, VerifyCommand: {},
+	ProposeCommand: {}, PullCommand: {"version", "resolve-bug", withPRConfig},
 	KojiBuildCommand: {}, UpdateCommand: {}, KojiTagCommand: {allBranches},
 	TestCommandName: {"identifier", "id", "labels", "env", "commit", "release"},
 }
 
 // notHere are the commands that are understood, and not carried out.
 var notHere = []CommandName{
-	UpstreamKojiCommand, VMImageCommand, ProposeCommand, PullCommand,
+	UpstreamKojiCommand, VMImageCommand,
 }
 
-// allBranches is the one option that has no value.
-const allBranches = "all-branches"
+// Options that have no value.
+const (
+	allBranches  = "all-branches"
+	withPRConfig = "with-pr-config"
+)
 
 // Served reports whether commands of this name are carried out.
 func (n CommandName) Served() bool { return commandOptions[n] != nil }
@@ -85,7 +93,13 @@ func (n CommandName) Served() bool { return commandOptions[n] != nil }
 // InDistGit reports whether commands of this name are for pull requests of
 // packages.
 func (n CommandName) InDistGit() bool {
-	return n == KojiBuildCommand || n == KojiTagCommand || n == UpdateCommand
+	return n == KojiBuildCommand || n == KojiTagCommand || n == UpdateCommand || n == PullCommand
+}
+
+// Repeats reports whether commands of this name, in the issue about a failure,
+// repeat what failed.
+func (n CommandName) Repeats() bool {
+	return n == ProposeCommand || n == PullCommand || n == KojiBuildCommand || n == UpdateCommand
 }
 
 // StartsRuns reports whether commands of this name have something run.
@@ -99,7 +113,7 @@ func (n CommandName) StartsRuns() bool {
 
 // CommandNames are those that are carried out, in the order in which they are
 // listed to people.
-var CommandNames = []CommandName{BuildCommand, TestCommandName, RebuildFailed, RetestFailed, CancelCommand, KojiBuildCommand, UpdateCommand, KojiTagCommand, HelpCommand}
+var CommandNames = []CommandName{BuildCommand, TestCommandName, RebuildFailed, RetestFailed, CancelCommand, ProposeCommand, PullCommand, KojiBuildCommand, UpdateCommand, KojiTagCommand, HelpCommand}
 
 // What a comment may ask for at most. Nobody types more.
 const (
@@ -107,6 +121,7 @@ const (
 	maxCommandWords = 100
 	maxCommands     = 10 // in one comment
 	maxOtherPulls   = 10 // of one command
+	maxBugs         = 20 // of one command
 )
 
 // Said is a line of a comment that begins like a command.
@@ -290,9 +305,9 @@ func takeOption(words []string, options []string) (name, value string, rest []st
 	case len(fit) > 1:
 		return "", "", nil, &CommandError{fmt.Sprintf("%s may be --%s.", shown(given), strings.Join(fit, " or --"))}
 	}
-	if fit[0] == allBranches {
+	if fit[0] == allBranches || fit[0] == withPRConfig {
 		if has {
-			return "", "", nil, &CommandError{"--" + allBranches + " has no value."}
+			return "", "", nil, &CommandError{"--" + fit[0] + " has no value."}
 		}
 		return fit[0], "", rest, nil
 	}
@@ -304,6 +319,11 @@ func takeOption(words []string, options []string) (name, value string, rest []st
 	}
 	return fit[0], value, rest, nil
 }
+
+var (
+	versionWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~^-]{0,99}$`)
+	bugWord     = regexp.MustCompile(`^[A-Za-z]{1,20}#[1-9][0-9]{0,8}$`)
+)
 
 var envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
@@ -326,6 +346,20 @@ func (c *Command) set(name, value string) error {
 			c.Env = map[string]string{}
 		}
 		c.Env[key] = v
+	case withPRConfig:
+		c.WithPRConfig = true
+	case "version":
+		if !versionWord.MatchString(value) {
+			return &CommandError{fmt.Sprintf("%q is no version.", shown(value))}
+		}
+		c.Version = value
+	case "resolve-bug":
+		for bug := range strings.SplitSeq(value, ",") {
+			if bug = strings.TrimSpace(bug); !bugWord.MatchString(bug) || len(c.Bugs) == maxBugs {
+				return &CommandError{fmt.Sprintf("--resolve-bug needs up to %d bugs, as rhbz#1,rhbz#2; this is %q.", maxBugs, shown(value))}
+			}
+			c.Bugs = append(c.Bugs, bug)
+		}
 	case allBranches:
 		c.AllBranches = true
 	case "commit":

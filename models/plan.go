@@ -54,6 +54,10 @@ func (a *Asked) Wants(view *JobView) bool {
 			return false
 		case c.Name == BuildCommand:
 			return view.Type == JobCoprBuild
+		case c.Name == ProposeCommand:
+			return view.Type == JobProposeDownstream
+		case c.Name == PullCommand:
+			return view.Type == JobPullFromUpstream
 		case c.Name == KojiBuildCommand:
 			return view.Type == JobKojiBuild
 		case c.Name == UpdateCommand:
@@ -139,7 +143,7 @@ func TriggerAt(kind RefKind) Trigger {
 		return TriggerPullRequest
 	case BranchRef:
 		return TriggerCommit
-	case ReleaseRef:
+	case ReleaseRef, UpstreamRef:
 		return TriggerRelease
 	}
 	return ""
@@ -320,7 +324,7 @@ func (p *planner) plan(name string) (Planned, bool) {
 	if len(b.pipeline.Steps) == 0 {
 		return Planned{}, false
 	}
-	if asked := p.facts.Asked; asked != nil && !p.facts.Downstream.IsPackage && !asked.has(BuildCommand, name) && !b.hasTests() {
+	if asked := p.facts.Asked; asked != nil && !p.facts.Downstream.IsPackage && !asked.has(BuildCommand, name) && !asked.has(ProposeCommand, name) && !b.hasTests() {
 		p.drop(name, "No tests that were asked for need it.")
 		return Planned{}, false
 	}

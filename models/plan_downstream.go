@@ -76,7 +76,7 @@ func (p *planner) downstreamObstacle(view *JobView) string {
 	case JobProposeDownstream:
 		return tagObstacle(view, p.event.Commit.Ref)
 	case JobPullFromUpstream:
-		if p.event.Kind != UpstreamVersionEvent {
+		if p.event.Kind != UpstreamVersionEvent && p.event.Commit.Kind != UpstreamRef {
 			return "It waits for news of release monitoring."
 		}
 		return tagObstacle(view, view.TagOf(p.event.Commit.Ref))

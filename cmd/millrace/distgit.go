@@ -29,7 +29,7 @@ func (v *service) packages() *jobs.Packages {
 	}
 	return &jobs.Packages{
 		DistGit: &pagure.Client{BaseURL: s.URL, Token: s.Token, HTTP: v.client("pagure", time.Minute)},
-		Host:    hostOf(s.URL), URL: s.URL, User: s.User, Password: password,
+		Host:    hostOf(s.URL), URL: s.URL, User: s.User, Password: password, Group: s.PackagerGroup,
 	}
 }
 

@@ -126,6 +126,9 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 			hostOf(at.URL): jobs.Pagure{Client: &pagure.Client{BaseURL: at.URL, Token: at.Token, HTTP: v.client("tracker", time.Minute)}, User: at.User},
 		}
 	}
+	if v.people != nil {
+		v.runner.GroupMembers = v.people.GroupMembers
+	}
 	v.runner.Hears = func(p *models.Project) bool { return v.runner.Forges[p.Forge] != nil }
 	if at := s.Approval.Repository; at != "" {
 		if v.runner.Notifications, err = models.ParseProjectURL(at); err != nil {

@@ -62,7 +62,7 @@ type settings struct {
 	Koji     struct{ HubURL, WebURL, FilesURL string }
 	Approval struct{ Repository string }
 	DistGit  struct {
-		URL, User, Token, Password string
+		URL, User, Token, Password, PackagerGroup string
 	}
 	Tracker    struct{ URL, User, Token string }
 	Lookaside  struct{ URL, UploadURL string }
@@ -167,6 +167,8 @@ func (s *settings) all() []setting {
 		{key: "distgit.token", doc: "token of its API; empty: releases are proposed nowhere", value: &s.DistGit.Token, secret: true},
 		{key: "distgit.password", doc: "what git shows to push to our forks over HTTPS; empty: the token", value: &s.DistGit.Password, secret: true},
 
+		{key: "distgit.packager_group", doc: "group of those who may ask for work on packages in comments", value: &s.DistGit.PackagerGroup},
+
 		{key: "tracker.url", doc: "address of a Pagure of whose projects issue_repository may name some", value: &s.Tracker.URL},
 		{key: "tracker.user", doc: "our account there", value: &s.Tracker.User},
 		{key: "tracker.token", doc: "token of its API, with the rights to create, comment and close issues; empty: no issues are opened there", value: &s.Tracker.Token, secret: true},
@@ -247,6 +249,7 @@ func defaults() *settings {
 	s.Koji.WebURL, s.Koji.FilesURL = koji.DefaultWebURL, koji.DefaultFilesURL
 	s.DistGit.URL, s.DistGit.User, s.FASJSON.URL = pagure.DefaultURL, "packit", fasjson.DefaultURL
 	s.Automation.Path, s.Automation.Every = "packages.yaml", 10*time.Minute
+	s.DistGit.PackagerGroup = "packager"
 	s.Tracker.URL, s.Tracker.User = "https://pagure.io", "packit"
 	s.Lookaside.URL, s.Bugzilla.URL, s.Monitoring.URL = lookaside.DefaultURL, bugzilla.DefaultURL, anitya.DefaultURL
 	s.Kerberos.Proxy = kerberos.DefaultProxy
