@@ -20,11 +20,14 @@ func TestRerunWithTheCurrentConfig(t *testing.T) {
 		e := w.theEvent(t, models.PullRequestEvent, 1)
 		first := e.Pipelines[0].ID
 		eventually(t, w.Runner, first, map[string]models.State{"pipeline": models.Passed})
+		events := 1
 		commit := func(config string) {
 			t.Helper()
 			if _, err := w.github.Commit(t.Context(), "packit/hello", githubfake.Change{Branch: "topic", Message: "Configure", Files: map[string]string{".packit.yaml": config}}); err != nil {
 				t.Fatal(err)
 			}
+			events++ // its own pipeline would take the place of one that is still on its way
+			w.theEvent(t, models.PullRequestEvent, events)
 		}
 		request := models.RerunRequest{Scope: models.ScopeFailed, Current: true}
 		if _, err := w.PreviewRerun(t.Context(), first, request); !errors.Is(err, models.ErrNothing) {
