@@ -565,3 +565,84 @@ func TestAutomationList(t *testing.T) {
 		}
 	})
 }
+
+func TestAutomationOfMany(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		d := newShop(t, s)
+		d.stock(t, "cowsay")
+		if err := d.distGit.CreateRepo(t.Context(), "rpms/olgas", "olga"); err != nil {
+			t.Fatal(err)
+		}
+		ada := d.browser()
+		ada.login(t, "ada")
+		says(t, ada.open(t, "/packages"), "No package")
+		ada.post(t, helloAutomation, switches(url.Values{"pull_from_upstream.upstream_tag_template": {"v{version}"}}, models.JobPullFromUpstream))
+		w := ada.open(t, "/packages")
+		says(t, w, "Those that you may commit to", "hello", "proposing new versions")
+		contains(t, w, `name="package" value="hello"`, `href="/packages?all=1"`)
+		says(t, d.get(t, "/packages"), "In dist-git, as far as anything happened to them here.", "hello")
+
+		const path = "/packages/-/automation"
+		many := "package=hello&package=cowsay&package=olgas&package=none&package=hello"
+		w = ada.open(t, path+"?"+many)
+		says(t, w, "Automation of 4 packages", "Now on: proposing new versions", "needs the right to commit to rpms/olgas", "Dist-git has no package of that name.")
+		contains(t, w, `name="version.hello.pull_from_upstream" value="1"`)
+		form := url.Values{
+			"package": {"hello", "cowsay", "olgas", "none"}, "version.hello.pull_from_upstream": {"1"}, "pull_from_upstream.do": {"on"}, "koji_build.do": {"on"}, "bodhi_update.do": {"off"},
+			"pull_from_upstream.dist_git_branches": {"f44"}, "koji_build.dist_git_branches": {"f44"}, "do": {"preview"},
+		}
+		w = ada.post(t, path, form)
+		says(t, w, "hello Would change pull_from_upstream changed: dist_git_branches", "cowsay Would change pull_from_upstream on", "olgas You may not")
+		if n := len(d.saved(t)); n != 1 {
+			t.Errorf("a preview made %d versions", n)
+		}
+		form.Set("do", "save")
+		w = ada.post(t, path, form)
+		if w.Code != http.StatusOK {
+			t.Fatalf("status %d: %s", w.Code, clip(w.Body.String(), 500))
+		}
+		says(t, w, "It was done for each package by itself.", "hello Saved", "cowsay Saved", "olgas You may not")
+		if diff := cmp.Diff([]string{
+			"version 1, on; dist_git_branches: f44; koji_build by ada",
+			"version 2, on; dist_git_branches: f44; upstream_tag_template: v{version}; pull_from_upstream by ada",
+			"version 1, on; dist_git_branches: f44 rawhide; upstream_tag_template: v{version}; pull_from_upstream by ada",
+		}, d.saved(t)); diff != "" {
+			t.Error(diff)
+		}
+		// The same from the same page: nothing to change for one, and for another
+		// somebody was faster.
+		form.Set("koji_build.scratch", "true")
+		form.Set("pull_from_upstream.do", "")
+		w = ada.post(t, path, form)
+		says(t, w, "hello Not saved Somebody else was faster: version 1 of koji_build by ada.")
+		for _, c := range []struct {
+			form   url.Values
+			status int
+			says   string
+		}{
+			{url.Values{"do": {"save"}}, 422, "No package is marked."},
+			{url.Values{"do": {"dance"}, "package": {"hello"}}, 400, "does not say what to do"},
+			{url.Values{"do": {"save"}, "package": {"hello"}, "pull_from_upstream.do": {"on"}, "pull_from_upstream.version_update_specifiers": {"about 3"}}, 422, "about 3"},
+		} {
+			w := ada.post(t, path, c.form)
+			if w.Code != c.status {
+				t.Errorf("%v: status %d", c.form, w.Code)
+			}
+			says(t, w, c.says)
+		}
+		tooMany := url.Values{}
+		for i := range 51 {
+			tooMany.Add("package", "p"+decimal(int64(i)))
+		}
+		if w := ada.open(t, path+"?"+tooMany.Encode()); w.Code != 422 {
+			t.Errorf("51 packages: status %d", w.Code)
+		}
+		if w := d.browser().post(t, path, form); w.Code != http.StatusForbidden {
+			t.Errorf("nobody: status %d", w.Code)
+		}
+		if w := ada.post(t, path, form, "Sec-Fetch-Site", "cross-site"); w.Code != http.StatusForbidden {
+			t.Errorf("a form of another site: status %d", w.Code)
+		}
+	})
+}

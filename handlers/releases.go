@@ -86,18 +86,6 @@ func topicsOfWay(way *models.Way) []string {
 	return topics
 }
 
-// listPackages lists the packages in dist-git that something happened to.
-func (s *Server) listPackages(w http.ResponseWriter, r *http.Request) error {
-	if s.PackageForge == "" {
-		return &refusal{status: http.StatusNotFound, detail: "This service works with no dist-git."}
-	}
-	text, err := textParam(r.URL.Query(), "q")
-	if err != nil {
-		return err
-	}
-	return s.projectList(w, r, text, models.ProjectFilter{Query: text, Forge: s.PackageForge})
-}
-
 // packageSpace is where packages are, among what else there is in dist-git.
 const packageSpace = "rpms"
 

@@ -91,7 +91,7 @@ func TestReleasePages(t *testing.T) {
 			{"/projects/" + project.Path() + "/-/releases/1.9", []string{"This release goes nowhere"}, []string{"Earlier releases"}},
 			{"/packages/hello", []string{"Release ", "2.0", "1.9", "Pipelines in dist-git"}, nil},
 			{"/packages/hello?fragment=releases", []string{`id="package-releases"`}, []string{"<html"}},
-			{"/packages", []string{"rpms/hello"}, nil},
+			{"/packages", []string{`rpms/<wbr>hello`}, nil},
 		}
 		for _, test := range tests {
 			answer := at.get(t, test.path)

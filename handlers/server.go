@@ -132,6 +132,8 @@ func (s *Server) routes() chi.Router {
 		r.Get("/projects", s.page(s.listProjects))
 		r.Get("/projects/*", s.page(s.inProject))
 		r.Get("/packages", s.page(s.listPackages))
+		r.Get("/packages/-/automation", s.page(s.showMany))
+		r.Post("/packages/-/automation", s.page(s.takeMany))
 		r.Get("/packages/{name}", s.page(s.showPackage))
 		r.Get("/packages/{name}/automation", s.page(s.showAutomation))
 		r.Post("/packages/{name}/automation", s.page(s.takeAutomation))

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+
+	"github.com/uptrace/bun"
 
 	"millrace/models"
 )
@@ -139,4 +142,55 @@ func (q queries) ListState(ctx context.Context) (*models.ListState, error) {
 // SaveListState keeps how the list of repositories was read.
 func (tx *Tx) SaveListState(ctx context.Context, state *models.ListState) error {
 	return tx.Cache(ctx, listSource, listKey, state)
+}
+
+// mostPackages is how many packages somebody is shown as their own.
+const mostPackages = 300
+
+// PackagesOf returns the packages on a forge, in a namespace, that a user may
+// commit to as far as was found out here, or switched something on for, by name.
+func (q queries) PackagesOf(ctx context.Context, userID int64, forge, namespace string) ([]*models.Project, error) {
+	var granted []*grant
+	err := q.db.NewSelect().Model(&granted).Where("user_id = ?", userID).Limit(mostPackages).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading what user %d may commit to: %w", userID, err)
+	}
+	names := []string{""} // of no package: a list of none is no list
+	for _, g := range granted {
+		name, ok := strings.CutPrefix(g.Object, namespace+"/")
+		if may, err := models.ParseGrant(g.Role); ok && err == nil && may.On() >= models.Committer {
+			names = append(names, name)
+		}
+	}
+	var projects []*models.Project
+	err = q.db.NewSelect().Model(&projects).Where("project.forge = ?", forge).Where("project.namespace = ?", namespace).
+		Where("(project.name IN (?) OR project.id IN (SELECT a.project_id FROM automations AS a WHERE a.user_id = ?))", bun.List(names), userID).
+		Order("project.name").Limit(mostPackages).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing the packages of user %d: %w", userID, err)
+	}
+	return projects, nil
+}
+
+// AutomationsOf returns the newest version of each job of several packages, by
+// their projects.
+func (q queries) AutomationsOf(ctx context.Context, projectIDs []int64) (map[int64][]*models.Automation, error) {
+	by := map[int64][]*models.Automation{}
+	if len(projectIDs) == 0 {
+		return by, nil
+	}
+	var all []*models.Automation
+	err := q.db.NewSelect().Model(&all).Relation("User").Where("automation.project_id IN (?)", bun.List(projectIDs)).
+		Where("NOT EXISTS (SELECT 1 FROM automations AS newer WHERE newer.project_id = automation.project_id AND newer.job = automation.job AND newer.version > automation.version)").
+		Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading what is switched on: %w", err)
+	}
+	for _, a := range all {
+		by[a.ProjectID] = append(by[a.ProjectID], a)
+	}
+	for id := range by {
+		by[id] = models.NewestAutomations(by[id])
+	}
+	return by, nil
 }
