@@ -23,7 +23,7 @@ func (s *Server) withFrame(ctx context.Context, r *http.Request) context.Context
 	}
 	ctx = context.WithValue(ctx, framedKey{}, true)
 	same := ""
-	if path := r.URL.Path; path != "/help" && path != "/find" && path != "/pipelines/selected" && !strings.HasPrefix(path, "/login") && !strings.HasSuffix(path, "/rerun") {
+	if !onlyForPeople(r.URL.Path) {
 		same = apiPrefix + here(r)
 	}
 	return views.WithFrame(ctx, views.Frame{
@@ -33,6 +33,15 @@ func (s *Server) withFrame(ctx context.Context, r *http.Request) context.Context
 		Path: here(r), Demo: s.Demo, Notice: s.Notice, Source: s.Source,
 		LastEvent: s.Live.LastEvent(), Viewer: viewerOf(r), Login: s.loginAddress(r),
 	})
+}
+
+// onlyForPeople reports whether a page has no form as JSON.
+func onlyForPeople(path string) bool {
+	switch path {
+	case "/help", "/find", "/pipelines/selected", "/packages/-/automation", "/admin/automation-list":
+		return true
+	}
+	return strings.HasPrefix(path, "/login") || strings.HasSuffix(path, "/rerun") || strings.HasSuffix(path, "/automation/readiness")
 }
 
 // loginAddress leads through the login back to the page; empty if nobody can log

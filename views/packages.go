@@ -65,6 +65,8 @@ func (r ManyRow) version(job models.JobType) int {
 // look says what would become of a package, or did.
 func (r ManyRow) look(done bool) look {
 	switch {
+	case r.Problem != "" && !done:
+		return look{"failed", "Not possible"}
 	case r.Problem != "":
 		return look{"failed", "Not saved"}
 	case !r.Verdict.Allowed:

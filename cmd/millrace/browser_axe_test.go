@@ -70,6 +70,8 @@ func storyAccessibility(t *testing.T, b *browsertest.Browser, d *liveDemo) {
 		d.pipelinePage(failed) + "/rerun", d.pipelinePage(failed) + "/rerun?scope=chosen&pick=srpm", d.pipelinePage(now) + "/rerun?scope=all&restart=yes",
 		fmt.Sprintf("%s/pipelines/selected?do=rerun&id=%d&id=%d", d.URL, failed, now),
 		d.URL + "/events", fmt.Sprintf("%s/events/%d", d.URL, event), d.URL + "/queue", d.URL + "/help", d.URL + "/nothing-here",
+		d.URL + "/packages", d.URL + "/packages/loom/automation", d.URL + "/packages/loom/automation/readiness", d.URL + "/packages/hello-world/automation",
+		d.URL + "/packages/-/automation?package=loom&package=no-such-package",
 		d.Box + "/", d.Box + "/" + helloRepo, d.Box + fmt.Sprintf("/%s/pull/%d", helloRepo, running), d.Box + "/copr/", d.Box + "/testing-farm/",
 		d.Box + "/bodhi/", d.Box + "/-/webhooks", d.Box + "/-/bus", d.Box + "/nobody",
 	}

@@ -32,6 +32,7 @@ func TestStories(t *testing.T) {
 		"the service is killed": storyKilled, "without scripts": storyNoScript, "a clone": storyClone,
 		"searching": storySearch, "a log": storyLog, "why nothing ran": storyReasons, "errors": storyErrors,
 		"keyboard": storyKeyboard, "many pages": storyManyPages,
+		"automation": storyAutomate, "automation without scripts": storyAutomateNoScript,
 		"steering": storySteer, "steering without the right": storyNoRight, "steering without scripts": storySteerNoScript,
 		"steering from the forge": storyForge, "a release": storyRelease,
 	} {
