@@ -292,6 +292,23 @@ func sampleQueue() QueuePage {
 }
 
 // samples are all pages, named as files.
+func sampleReference() ReferencePage {
+	events := sampleEvents()
+	events[0].Decisions = []models.Decision{
+		{Job: "copr_build", Planned: true, Targets: []string{"a", "b"}, PipelineID: 7}, {Job: "tests", Identifier: "full", Planned: true},
+		{JobIndex: -1, Reason: "It is broken."}, {Job: "propose_downstream", Reason: "It waits for a release."}, {Job: "tests"}, {Job: "tests"}, {Job: "tests"},
+	}
+	return ReferencePage{
+		Project: sampleProject(),
+		Commit: &models.Commit{
+			Kind: models.PullRequestRef, Ref: "42", Title: "Grind finer", SHA: strings.Repeat("ab", 20), TargetRef: "main", Author: "rosa",
+			SourceURL: "https://github.com/rosa/wheel",
+		},
+		Events:       events,
+		PipelineList: models.PipelineList{Rows: []*models.PipelineRow{{Pipeline: samplePipeline()}}, Cursors: models.Cursors{Older: "x", Newer: "y"}},
+	}
+}
+
 func samples() map[string]templ.Component {
 	list := samplePipelinePage()
 	list.View = ListView
@@ -319,15 +336,21 @@ func samples() map[string]templ.Component {
 		"events":           Events(EventsPage{EventList: models.EventList{Rows: sampleEvents(), Cursors: models.Cursors{Older: "x"}}}),
 		"event":            Event(sampleEvent()),
 		"event-nothing":    Event(EventPage{Event: sampleEvents()[1]}),
-		"queue":            Queue(sampleQueue()),
-		"queue-empty":      Queue(QueuePage{}),
-		"error-404":        Error(ErrorPage{Status: 404, RequestID: "6f2c0a9911", Near: []Link{{"rpms/python-lantern", "/projects/src.fedoraproject.org/rpms/python-lantern"}}}),
-		"error-400":        Error(ErrorPage{Status: 400, Detail: "before: is no cursor of this list"}),
-		"error-409":        Error(ErrorPage{Status: 409}),
-		"error-413":        Error(ErrorPage{Status: 413}),
-		"error-429":        Error(ErrorPage{Status: 429, RetryIn: 30 * time.Second}),
-		"error-500":        Error(ErrorPage{Status: 500, RequestID: "6f2c0a9912"}),
-		"help":             Help(HelpPage{CommandPrefix: "/packit"}),
+		"reference":        Reference(sampleReference()),
+		"reference-empty":  Reference(ReferencePage{Project: sampleProject(), Commit: &models.Commit{Kind: models.BranchRef, Ref: "fix/a-very-long-name-of-a-branch"}}),
+		"accounts": Accounts(AccountsPage{Login: "ada", Prefix: "/packit", Links: []models.Link{
+			{Forge: "github.com", Account: "ada-gh", ProvedAt: ago(m)}, {Forge: "gitlab.com", Account: "ada-gl"}, {Forge: "codeberg.org"},
+		}}),
+		"accounts-none": Accounts(AccountsPage{Login: "ada", Prefix: "/packit"}),
+		"queue":         Queue(sampleQueue()),
+		"queue-empty":   Queue(QueuePage{}),
+		"error-404":     Error(ErrorPage{Status: 404, RequestID: "6f2c0a9911", Near: []Link{{"rpms/python-lantern", "/projects/src.fedoraproject.org/rpms/python-lantern"}}}),
+		"error-400":     Error(ErrorPage{Status: 400, Detail: "before: is no cursor of this list"}),
+		"error-409":     Error(ErrorPage{Status: 409}),
+		"error-413":     Error(ErrorPage{Status: 413}),
+		"error-429":     Error(ErrorPage{Status: 429, RetryIn: 30 * time.Second}),
+		"error-500":     Error(ErrorPage{Status: 500, RequestID: "6f2c0a9912"}),
+		"help":          Help(HelpPage{CommandPrefix: "/packit"}),
 	}
 }
 
