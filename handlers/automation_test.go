@@ -287,7 +287,7 @@ func TestAutomationStory(t *testing.T) {
 			t.Fatal("no version can be put back")
 		}
 		for range 2 { // the second time another is the newest
-			w = b.post(t, helloAutomation, url.Values{"do": {"restore"}, "version": {id[1]}, "newest": {"2"}})
+			b.post(t, helloAutomation, url.Values{"do": {"restore"}, "version": {id[1]}, "newest": {"2"}})
 		}
 		if all := d.saved(t); len(all) != 3 || !strings.HasPrefix(all[0], "version 3, on; dist_git_branches: f44 rawhide") {
 			t.Errorf("after putting back: %q", all)
