@@ -82,6 +82,8 @@ func (f *Forge) Fork(ctx context.Context, parent, login string, delay time.Durat
 	if err != nil {
 		return "", err
 	}
+	// A forge does it in the background: who asked may go away meanwhile.
+	ctx = context.WithoutCancel(ctx)
 	path := ForkPath(login, parent)
 	if !repoPath.MatchString(path) {
 		return "", fmt.Errorf("%.80q is not the path of a repository", path)
