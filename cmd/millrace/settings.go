@@ -273,7 +273,7 @@ func topics() []string {
 	for _, name := range []string{
 		"copr.build.start", "copr.build.end",
 		"pagure.git.receive", "pagure.pull-request.new", "pagure.pull-request.updated", "pagure.pull-request.rebased", "pagure.pull-request.comment.added",
-		"buildsys.build.state.change", "buildsys.task.state.change", "buildsys.tag", "hotness.update.bug.file",
+		"buildsys.build.state.change", "buildsys.task.state.change", "buildsys.tag", "hotness.update.bug.file", "bodhi.update.#",
 	} {
 		all = append(all, "org.fedoraproject.prod."+name)
 	}
