@@ -12,7 +12,9 @@ import (
 	"millrace/clients/git/fakeforge"
 	"millrace/clients/github/githubfake"
 	"millrace/clients/koji/kojifake"
+	"millrace/clients/pagure"
 	"millrace/models"
+	"millrace/models/store"
 )
 
 // again runs what failed of a pipeline once more, and waits for the end.
@@ -395,5 +397,69 @@ func TestPullIsTold(t *testing.T) {
 			all := comments()
 			return strings.Contains(all[len(all)-1], "The Koji build is complete now."), all
 		})
+	})
+}
+
+// TestPagureTracker: issues are told in a Pagure that is nothing but a tracker,
+// where things that share a title share an issue.
+func TestPagureTracker(t *testing.T) {
+	t.Parallel()
+	onSQLite(t, func(t *testing.T, w *world) {
+		f := newFedora(t, w) // its Pagure has issues too, if they are switched on
+		if err := f.distGit.CreateRepo(t.Context(), "team/tracker", "maren"); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.distGit.SwitchIssues("team/tracker", true); err != nil {
+			t.Fatal(err)
+		}
+		at, err := models.ParseProjectURL(w.Packages.URL + "/team/tracker")
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit := storedCommit(t, w, w.open(t, "packit", "hello", helloFiles, map[string]string{"hello.sh": "echo hi\n"}))
+		delete(w.Forges, w.Packages.Host)
+		w.Trackers = map[string]Tracker{w.Packages.Host: Pagure{Client: w.Packages.DistGit.(*pagure.Client), User: "packit"}}
+		run(t, w.Runner)
+		say := func(thing string, state models.CheckState, body string) {
+			t.Helper()
+			err := w.Store.InTx(t.Context(), func(tx *store.Tx) error {
+				return w.wantTrouble(t.Context(), tx, &models.Report{
+					CommitID: commit.ID, SHA: commit.SHA, Name: models.IssuePrefix + thing, Thing: thing, Tracker: at,
+					Wanted: state, Title: "[packit] It failed", Body: body, IfFailing: state == models.CheckSuccess,
+				})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		look := func(want string) {
+			t.Helper()
+			soon(t, want, func() (bool, any) {
+				all, err := f.distGit.Issues("team/tracker")
+				if err != nil {
+					return false, err
+				}
+				var lines []string
+				for _, i := range all {
+					line := fmt.Sprintf("%s closed=%t %s", i.Title, i.Closed, i.Body)
+					for _, c := range i.Comments {
+						line += "; " + c.Text
+					}
+					lines = append(lines, line)
+				}
+				got := strings.Join(lines, "\n")
+				return got == want, got
+			})
+		}
+		say("one", models.CheckFailure, "One.")
+		look("[packit] It failed closed=false One.")
+		say("two", models.CheckFailure, "Two.")
+		look("[packit] It failed closed=false One.; Two.")
+		say("one", models.CheckSuccess, "One works.")
+		look("[packit] It failed closed=false One.; Two.; One works.")
+		say("two", models.CheckSuccess, "Two works.")
+		look("[packit] It failed closed=true One.; Two.; One works.; Two works.")
+		say("one", models.CheckFailure, "One, again.")
+		look("[packit] It failed closed=false One, again.\n[packit] It failed closed=true One.; Two.; One works.; Two works.")
 	})
 }
