@@ -31,8 +31,6 @@ const (
 var (
 	helloBranches = append([]string{"rawhide"}, olderBranches...)
 	helloFails    = "failed push " + helloPackage + " " + f44
-
-	composedByHand = len(olderBranches)
 )
 
 // helloEnding is how a release of hello-world ends that goes well.
