@@ -129,8 +129,8 @@ func TestObservedQueriesAreWhole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(queries) != 4 {
-			t.Errorf("%d queries were seen, want 4", len(queries))
+		if len(queries) != 3 {
+			t.Errorf("%d queries were seen, want 3", len(queries))
 		}
 		for _, q := range queries {
 			rows, err := s.Writer().DB.QueryContext(t.Context(), q)

@@ -16,7 +16,7 @@ type DistGit interface {
 	Repository(ctx context.Context, repo string) (forge.Repository, error)
 	// Fork returns user's fork, which is ours; it is made if there is none.
 	Fork(ctx context.Context, repo, user string) (forge.Repository, error)
-	OpenPulls(ctx context.Context, repo string, f forge.Filter) ([]forge.PullRequest, error)
+	Pulls(ctx context.Context, repo string, f forge.Filter) ([]forge.PullRequest, error)
 	Pull(ctx context.Context, repo string, number int) (forge.PullRequest, error)
 	CreatePull(ctx context.Context, repo string, n forge.NewPull) (forge.PullRequest, error)
 	EditPull(ctx context.Context, repo string, number int, title, body string) error

@@ -5,16 +5,19 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"millrace/clients/forge"
 	"millrace/clients/git"
 	"millrace/clients/git/fakeforge"
 	"millrace/clients/github/githubfake"
@@ -388,4 +391,48 @@ func TestAutomationWithoutAFile(t *testing.T) {
 			t.Errorf("with a file: %s %+v", last.State, last.Decisions)
 		}
 	})
+}
+
+// TestMergedBeforeItWasKnown: of a pull request whose opening we did not live to
+// note, and that somebody merged meanwhile, there is no second one.
+func TestMergedBeforeItWasKnown(t *testing.T) {
+	t.Parallel()
+	onSQLite(t, func(t *testing.T, w *world) {
+		f := newFedora(t, w)
+		f.pack(t, "jobs:\n- {job: pull_from_upstream, trigger: release}\n")
+		opened := make(chan struct{})
+		w.Packages.DistGit = &forgetful{DistGit: w.Packages.DistGit, opened: opened}
+		run(t, w.Runner)
+		f.announceVersions(t, "2.0")
+		event := w.theEvent(t, models.UpstreamVersionEvent, 1)
+		<-opened
+		if _, err := f.distGit.MergePull(t.Context(), "rpms/hello", 1, "maren"); err != nil {
+			t.Fatal(err)
+		}
+		p := f.ended(t, event)
+		if diff := gocmp.Diff([]string{"pull_from_upstream rawhide passed"}, outcomeOf(p)); diff != "" {
+			t.Fatal(diff)
+		}
+		if got := f.pulls(t); len(got) != 1 || !strings.HasPrefix(got[0], "rawhide merged") {
+			t.Errorf("the pull requests are %v", got)
+		}
+		f.wayIs(t, event, []string{"rawhide +++...."})
+	})
+}
+
+// forgetful opens a pull request and loses the answer, once.
+type forgetful struct {
+	DistGit
+	once   sync.Once
+	opened chan struct{}
+}
+
+func (f *forgetful) CreatePull(ctx context.Context, repo string, n forge.NewPull) (forge.PullRequest, error) {
+	pull, err := f.DistGit.CreatePull(ctx, repo, n)
+	f.once.Do(func() {
+		close(f.opened)
+		pull, err = forge.PullRequest{}, errors.New("the connection broke")
+		time.Sleep(50 * time.Millisecond) // so that it is merged before the next try
+	})
+	return pull, err
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"millrace/clients/forge"
 	"millrace/clients/git"
@@ -126,7 +127,7 @@ func (k *Propose) bring(ctx context.Context, w *Work, run *models.Run, log *logW
 		if err != nil {
 			return fmt.Errorf("pushing to our fork of %s: %w", repo, err)
 		}
-		pull, err = k.open(ctx, repo, fork.Path, proposal)
+		pull, err = k.open(ctx, repo, fork.Path, proposal, w.Group.Epoch > 1)
 		return err
 	})
 	if err != nil {
@@ -228,11 +229,25 @@ func (k *Propose) proposal(ctx context.Context, w *Work, run *models.Run, synced
 }
 
 // open opens the pull request, or brings the open one up to date: there is at
-// most one for a branch and kind of job.
-func (k *Propose) open(ctx context.Context, repo, fork string, p *models.Proposal) (forge.PullRequest, error) {
-	open, err := k.Packages.OpenPulls(ctx, repo, forge.Filter{Target: p.Branch, Source: p.Head, SourceRepo: fork, Author: k.Packages.User})
+// most one for a branch and kind of job. again says that this is not the first
+// try.
+func (k *Propose) open(ctx context.Context, repo, fork string, p *models.Proposal, again bool) (forge.PullRequest, error) {
+	open, err := k.Packages.Pulls(ctx, repo, forge.Filter{Target: p.Branch, Source: p.Head, SourceRepo: fork, Author: k.Packages.User})
 	if err != nil {
 		return forge.PullRequest{}, fmt.Errorf("looking for our pull request to %s of %s: %w", p.Branch, repo, err)
+	}
+	if len(open) == 0 && again {
+		// An earlier try may have opened it although we do not know, and somebody
+		// merged it already: it names the run.
+		ended, err := k.Packages.Pulls(ctx, repo, forge.Filter{Ended: true, Target: p.Branch, Source: p.Head, Author: k.Packages.User})
+		if err != nil {
+			return forge.PullRequest{}, fmt.Errorf("looking for our pull request to %s of %s: %w", p.Branch, repo, err)
+		}
+		for _, pull := range ended {
+			if strings.Contains(pull.Body, "("+p.RunURL+")") {
+				return pull, nil
+			}
+		}
 	}
 	if len(open) == 0 {
 		return k.Packages.CreatePull(ctx, repo, forge.NewPull{Title: p.Title(), Body: p.Body(), Target: p.Branch, SourceRepo: fork, Source: p.Head})
@@ -261,7 +276,7 @@ func (k *Propose) follow(ctx context.Context, w *Work, run, followed *models.Run
 	p := &models.Proposal{Branch: run.Target, Version: followed.Data.Version, Head: followed.Data.HeadBranch}
 	var pull forge.PullRequest
 	err = k.Engine.alone(ctx, "git:"+fork.CloneURL, w.Group.Key, func(ctx context.Context) error {
-		open, err := k.Packages.OpenPulls(ctx, repo, forge.Filter{Target: run.Target, Source: p.Head, SourceRepo: fork.Path, Author: k.Packages.User})
+		open, err := k.Packages.Pulls(ctx, repo, forge.Filter{Target: run.Target, Source: p.Head, SourceRepo: fork.Path, Author: k.Packages.User})
 		if err != nil {
 			return fmt.Errorf("looking for our pull request to %s of %s: %w", run.Target, repo, err)
 		}

@@ -167,7 +167,10 @@ func (r *Runner) missedPush(ctx context.Context, p *models.Product, pull forge.P
 	if !ok {
 		return found, nil
 	}
-	_, err = r.Store.Product(ctx, models.CommitRefOf(project, pull.Target, head))
+	commit, err := r.Store.Product(ctx, models.CommitRefOf(project, pull.Target, head))
+	if err == nil && head == pull.Head { // its message may have come before we knew of the pull request
+		found.news = []Made{{Product: commit, Project: project, From: []models.ProductRef{p.Ref()}}}
+	}
 	if err == nil || !errors.Is(err, models.ErrNotFound) {
 		return found, err
 	}

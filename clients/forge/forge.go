@@ -46,8 +46,10 @@ type NewPull struct {
 	Source      string // branch
 }
 
-// Filter says which pull requests are looked for. Empty fields do not count.
+// Filter says which pull requests are looked for: open ones, or all. Empty fields
+// do not count.
 type Filter struct {
+	Ended      bool // those that were merged or closed, too
 	Target     string
 	Source     string
 	SourceRepo string

@@ -88,14 +88,18 @@ func (c *Client) Pull(ctx context.Context, repo string, number int) (forge.PullR
 	return c.pull(repo, in), nil
 }
 
-// OpenPulls lists the open pull requests that match, the newest first.
-func (c *Client) OpenPulls(ctx context.Context, repo string, f forge.Filter) ([]forge.PullRequest, error) {
+// Pulls lists the pull requests that match, the newest first.
+func (c *Client) Pulls(ctx context.Context, repo string, f forge.Filter) ([]forge.PullRequest, error) {
 	at, err := address(repo)
 	if err != nil {
 		return nil, err
 	}
+	query := url.Values{"state": {"open"}, "sort": {"newest"}}
+	if f.Ended {
+		query.Set("state", "all")
+	}
 	var all []forge.PullRequest
-	err = list(ctx, c, "pull.list", at+"/pulls", url.Values{"state": {"open"}, "sort": {"newest"}}, func(in pullJSON) {
+	err = list(ctx, c, "pull.list", at+"/pulls", query, func(in pullJSON) {
 		// One may come twice if another was opened meanwhile.
 		known := slices.ContainsFunc(all, func(p forge.PullRequest) bool { return p.Number == in.Number })
 		if p := c.pull(repo, in); f.Matches(p) && !known {

@@ -282,7 +282,7 @@ func TestManyPulls(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := client.OpenPulls(t.Context(), forgetest.Repo, forge.Filter{Target: "rawhide"})
+	got, err := client.Pulls(t.Context(), forgetest.Repo, forge.Filter{Target: "rawhide"})
 	if err != nil || len(got) != many || got[0].Number != many || got[many-1].Number != 1 {
 		t.Errorf("%d pull requests, %v", len(got), err)
 	}

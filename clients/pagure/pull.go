@@ -121,13 +121,16 @@ func (c *Client) pullJSON(ctx context.Context, repo string, number int) (in pull
 	return in, nil
 }
 
-// OpenPulls lists the open pull requests that match, the newest first.
-func (c *Client) OpenPulls(ctx context.Context, repo string, f forge.Filter) ([]forge.PullRequest, error) {
+// Pulls lists the pull requests that match, the newest first.
+func (c *Client) Pulls(ctx context.Context, repo string, f forge.Filter) ([]forge.PullRequest, error) {
 	at, err := address(repo)
 	if err != nil {
 		return nil, err
 	}
 	query := url.Values{"status": {"Open"}}
+	if f.Ended {
+		query.Set("status", "all")
+	}
 	if f.Author != "" {
 		query.Set("author", f.Author)
 	}

@@ -33,7 +33,7 @@ type Client interface {
 	CreatePull(ctx context.Context, repo string, n forge.NewPull) (forge.PullRequest, error)
 	Pull(ctx context.Context, repo string, number int) (forge.PullRequest, error)
 	PullURL(repo string, number int) string
-	OpenPulls(ctx context.Context, repo string, f forge.Filter) ([]forge.PullRequest, error)
+	Pulls(ctx context.Context, repo string, f forge.Filter) ([]forge.PullRequest, error)
 	EditPull(ctx context.Context, repo string, number int, title, body string) error
 	ClosePull(ctx context.Context, repo string, number int) error
 	Comment(ctx context.Context, repo string, number int, text string) error
@@ -204,7 +204,7 @@ func finds(t *testing.T, c Client, fork forge.Repository, pull forge.PullRequest
 		{forge.Filter{Author: Owner}, false},
 	}
 	for _, test := range tests {
-		got, err := c.OpenPulls(t.Context(), Repo, test.filter)
+		got, err := c.Pulls(t.Context(), Repo, test.filter)
 		if err != nil || (len(got) == 1) != test.found {
 			t.Errorf("open pull requests with %+v: %v, %v", test.filter, got, err)
 		}
@@ -301,7 +301,7 @@ func ends(t *testing.T, f *fakeforge.Forge, c Client, repo, fork forge.Repositor
 	if got, err := c.Pull(ctx, Repo, second.Number); err != nil || got.Open || got.Merged {
 		t.Errorf("after it was closed: %+v, %v", got, err)
 	}
-	if open, err := c.OpenPulls(ctx, Repo, forge.Filter{}); err != nil || len(open) != 0 {
+	if open, err := c.Pulls(ctx, Repo, forge.Filter{}); err != nil || len(open) != 0 {
 		t.Errorf("still open: %+v, %v", open, err)
 	}
 }
