@@ -22,6 +22,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/go-chi/chi/v5"
 
+	"millrace/jobs"
 	"millrace/models"
 	"millrace/models/store"
 	"millrace/models/store/storetest"
@@ -108,6 +109,7 @@ var notDescribed = map[string]string{
 	"/live": "a stream", "/healthz": "for machines", "/readyz": "for machines", "/metrics": "for machines", "/version.json": "for machines",
 	"/robots.txt": "for robots", "/favicon.ico": "for browsers", "/static/*": "for browsers", "/srpm-tool/{sha256}/millrace": "for builds",
 	"/srpms/{run}/{key}/{file}": "for builds", "/login": "for people", "/login/callback": "for people", "/find": "for people", "/help": "for people", "/pipelines/selected": "for people",
+	"/packages/-/automation": "for people", "/packages/{name}/automation/readiness": "for people", "/admin/automation-list": "for people",
 	"/runs/{id}/log.txt": "text", "/pipelines.atom": "Atom", "/events.atom": "Atom", "/projects/*": "described by what is in it",
 }
 
@@ -146,12 +148,35 @@ type bench struct {
 	sent     int
 }
 
+// stock is a dist-git with one package, which has no config file.
+type stock struct{ *models.Project }
+
+func (s stock) FindPackage(_ context.Context, name string) (*models.Project, error) {
+	if name != s.Name {
+		return nil, models.ErrNotFound
+	}
+	return s.Project, nil
+}
+
+func (stock) PackageFile(context.Context, *models.Project) (*jobs.PackageFile, error) {
+	return new(jobs.PackageFile), nil
+}
+
+func (stock) Foresee(context.Context, *models.Project, *models.PackageConfig, *jobs.PackageFile) (*models.Foresight, []models.Decision, error) {
+	return new(models.Foresight), nil, nil
+}
+
+func (stock) Readiness(context.Context, *models.Project) []models.Readiness { return nil }
+
+func (stock) Releases(context.Context) (models.Releases, error) { return nil, nil }
+
 func newBench(t testing.TB, s *store.Store) *bench {
 	t.Helper()
 	b := &bench{wheelhouse: newWheelhouse(t, s), hit: map[string]map[int]bool{}}
 	b.doc = load(t, b.api.text, true)
 	project, _ := aRelease(t, s)
 	b.PackageForge, b.released = project.Forge, project.Path()
+	b.Automating = stock{project}
 	b.write(t, func(tx *store.Tx) error {
 		return tx.ReplaceLog(t.Context(), b.run(0, 0).ID, "https://logs.example/1", []byte("one\ntwo\nerror: three\n"), 0, true)
 	})
@@ -312,7 +337,7 @@ func (b *bench) askWell(t *testing.T) {
 		"listPipelinesOfReference": "/projects/github.com/mill/wheel/-/pulls/7", "findLatestPipeline": "/projects/github.com/mill/wheel/-/latest",
 		"listPipelines": "/pipelines", "showPipeline": pipeline, "showStep": pipeline + "/steps/srpm-0", "showTarget": pipeline + "/steps/srpm-0/source",
 		"showRun": run, "showLog": run + "/log?from=2", "previewRerun": pipeline + "/rerun", "listEvents": "/events?q=kind:pull_request", "showEvent": "/events/1",
-		"showWay": "/projects/" + b.released + "/-/ways/2.0", "listPackages": "/packages", "showPackage": "/packages/hello", "showMe": "/me", "listTokens": "/settings/tokens", "listAudit": "/admin/audit", "showDocument": "/openapi.json",
+		"showWay": "/projects/" + b.released + "/-/ways/2.0", "listPackages": "/packages", "showPackage": "/packages/hello", "showAutomation": "/packages/hello/automation", "listAccounts": "/settings/accounts", "showMe": "/me", "listTokens": "/settings/tokens", "listAudit": "/admin/audit", "showDocument": "/openapi.json",
 	} {
 		send(name, path, "")
 	}
@@ -344,6 +369,10 @@ func (b *bench) askWell(t *testing.T) {
 		t.Errorf("the token is of %+v", me)
 	}
 	send("revokeToken", "/settings/tokens/"+decimal(token.ID), "")
+	saved := decode[AutomationDetail](t, send("saveAutomation", "/packages/hello/automation", `{"jobs":[{"job":"koji_build","enabled":true,"settings":{"scratch":true},"expected_version":0}]}`).Body)
+	if !strings.Contains(saved.YAML, "scratch: true") {
+		t.Errorf("the automation is %+v", saved)
+	}
 	send("decideAllowance", "/admin/allowlist", `{"path":"github.com/mill","state":"denied","reason":"noise"}`)
 	if list := decode[List[Allowance]](t, send("listAllowances", "/admin/allowlist", "").Body); len(list.Items) != 1 || list.Items[0].State != models.DeniedState {
 		t.Errorf("the allowlist is %+v", list.Items)
