@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -33,7 +34,10 @@ type gate struct {
 func newGate(t *testing.T, r *Runner) *gate {
 	t.Helper()
 	g := &gate{dee: &models.User{Login: "dee"}}
-	if err := r.Store.InTx(t.Context(), func(tx *store.Tx) error { return tx.SaveUser(t.Context(), g.dee) }); err != nil {
+	err := r.Store.InTx(t.Context(), func(tx *store.Tx) error {
+		return errors.Join(tx.SaveUser(t.Context(), g.dee), tx.SaveProof(t.Context(), "github.com", "dee-gh", "dee"))
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	serve := func(h http.Handler) string {
@@ -41,7 +45,6 @@ func newGate(t *testing.T, r *Runner) *gate {
 		t.Cleanup(server.Close)
 		return server.URL
 	}
-	var err error
 	g.github, err = githubfake.New(githubfake.Config{Dir: t.TempDir(), Tokens: map[string]string{"ours": "millrace"}})
 	if err != nil {
 		t.Fatal(err)
