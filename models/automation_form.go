@@ -204,10 +204,11 @@ func (a *Automation) Same(b *Automation) bool {
 func ChangedSettings(a, b *Automation) []string {
 	var job JobType
 	get := func(of *Automation, f AutomationField) any {
-		if of == nil {
-			return nil
+		var settings AutomationSettings
+		if of != nil {
+			settings = of.Settings
 		}
-		value, ok := settingOf(f.Kind, of.Settings[f.Key])
+		value, ok := settingOf(f.Kind, settings[f.Key])
 		if !ok || isNothing(value) {
 			value, _ = settingOf(f.Kind, f.Usual)
 		}

@@ -15,6 +15,7 @@ type output struct {
 	room    int64
 	all     []byte
 	stdout  []byte
+	stderr  []byte
 	dropped int64
 
 	listener io.Writer
@@ -65,6 +66,8 @@ func (s stream) Write(p []byte) (int, error) {
 	s.all = append(s.all, kept...)
 	if s.isStdout {
 		s.stdout = append(s.stdout, kept...)
+	} else {
+		s.stderr = append(s.stderr, kept...)
 	}
 	s.tell(kept)
 	return len(p), nil
@@ -87,5 +90,5 @@ func (o *output) finish(r *Result) {
 		o.tell(fmt.Appendf(nil, "\n[output cut here: %d more bytes]\n", o.dropped))
 	}
 	o.listener = nil
-	r.Stdout, r.Output, r.Dropped = o.stdout, o.all, o.dropped
+	r.Stdout, r.Stderr, r.Output, r.Dropped = o.stdout, o.stderr, o.all, o.dropped
 }

@@ -133,6 +133,7 @@ type Result struct {
 	TimedOut    bool
 	OutOfMemory bool // all processes together passed the limit
 	Stdout      []byte
+	Stderr      []byte
 	Output      []byte // standard output and error as they came
 	Dropped     int64  // bytes printed beyond the limit
 	Duration    time.Duration

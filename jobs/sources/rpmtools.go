@@ -92,7 +92,7 @@ func (p *preparation) rpmspec(ctx context.Context, args ...string) (string, erro
 
 // firstError is the first line in which rpm speaks of an error.
 func firstError(r *sandbox.Result) string {
-	for line := range strings.Lines(string(r.Output)) {
+	for line := range strings.Lines(string(r.Stderr)) { // alone: rpm writes a line in pieces
 		if text, ok := strings.CutPrefix(line, "error: "); ok {
 			return shorten(strings.TrimSpace(text), 300)
 		}
