@@ -395,7 +395,7 @@ func TestLogs(t *testing.T) {
 		c.BuildURL(b.ID):                               "f43-updates-candidate",
 		h.url + "/koji/":                               "taskinfo?taskID=",
 		h.url + "/work/cli-build/x/" + ".user":         "",
-		h.url + "/work/../world.json":                  "",
+		h.url + "/work" + "/../world.json":             "",
 		h.url + "/koji/taskinfo?taskID=1%27%3Cscript>": "",
 	} {
 		res, err := http.Get(address)

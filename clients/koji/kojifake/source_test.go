@@ -20,7 +20,7 @@ type repository struct {
 func newRepository(t *testing.T) repository {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("git is not installed")
+		t.Fatal("git is not installed")
 	}
 	r := repository{t, filepath.Join(t.TempDir(), "hello")}
 	r.git("init", "-q", "-b", "rawhide", r.dir)
