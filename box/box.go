@@ -15,7 +15,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -31,6 +30,7 @@ import (
 	"millrace/clients/copr/coprfake"
 	"millrace/clients/fas/fasfake"
 	"millrace/clients/fasjson/fasjsonfake"
+	"millrace/clients/filelock"
 	"millrace/clients/git"
 	"millrace/clients/git/fakeforge"
 	"millrace/clients/github/githubfake"
@@ -79,7 +79,7 @@ type Box struct {
 	bus     *bus
 	pages   http.Handler // all but the fakes
 	servers []*http.Server
-	lock    *os.File
+	lock    *filelock.Lock
 
 	ctx     context.Context
 	cancel  context.CancelFunc

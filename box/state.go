@@ -11,7 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"millrace/clients/filelock"
 )
 
 // state is what box.json keeps.
@@ -38,14 +39,11 @@ func (b *Box) open() error {
 	if err := os.MkdirAll(b.options.Dir, 0o700); err != nil {
 		return err
 	}
-	lock, err := os.OpenFile(b.path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := filelock.Take(b.path("lock"))
 	if err != nil {
 		return err
 	}
 	b.lock = lock
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return fmt.Errorf("another process has it open: %w", err)
-	}
 	text, err := os.ReadFile(b.path("box.json"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

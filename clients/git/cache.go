@@ -11,8 +11,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"millrace/clients/filelock"
 )
 
 // Cache keeps a bare mirror of each repository it was asked for, so that the
@@ -46,7 +47,7 @@ func (c *Cache) Mirror(ctx context.Context, remote Remote) (*Mirror, error) {
 	if whole(m.gitDir) {
 		return m, nil
 	}
-	unlock, _, err := m.acquire(ctx, syscall.LOCK_EX)
+	unlock, _, err := m.acquire(ctx, filelock.Exclusive)
 	if err != nil {
 		return nil, err
 	}
@@ -86,22 +87,22 @@ func (m *Mirror) create(ctx context.Context) error {
 // acquire waits for the mirror's lock. The returned file holds the lock too:
 // a command that is given it keeps the lock even if we die.
 func (m *Mirror) acquire(ctx context.Context, how int) (unlock func(), held *os.File, err error) {
-	f, err := os.OpenFile(m.lock, os.O_CREATE|os.O_RDWR, 0o600)
+	lock, err := filelock.Open(m.lock)
 	if err != nil {
 		return nil, nil, fmt.Errorf("locking a mirror: %w", err)
 	}
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, 200*time.Millisecond) {
-		err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB)
+		err := lock.Try(how)
 		if err == nil {
-			return func() { syscall.Flock(int(f.Fd()), syscall.LOCK_UN); f.Close() }, f, nil
+			return func() { lock.Close() }, lock.File(), nil
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			f.Close()
+		if !errors.Is(err, filelock.ErrTaken) {
+			lock.Close()
 			return nil, nil, fmt.Errorf("locking a mirror: %w", err)
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
+			lock.Close()
 			return nil, nil, fmt.Errorf("waiting for the lock of the mirror of %s: %w", m.remote.URL, context.Cause(ctx))
 		case <-time.After(wait):
 		}
@@ -128,7 +129,7 @@ func (m *Mirror) Fetch(ctx context.Context, refs ...string) error {
 	}
 	args = append(append(args, "--", m.remote.URL), specs...)
 
-	unlock, held, err := m.acquire(ctx, syscall.LOCK_EX)
+	unlock, held, err := m.acquire(ctx, filelock.Exclusive)
 	if err != nil {
 		return err
 	}
@@ -214,7 +215,7 @@ func (m *Mirror) Clone(ctx context.Context, dir string, extra ...string) (*Repo,
 	if err != nil {
 		return nil, err
 	}
-	unlock, _, err := m.acquire(ctx, syscall.LOCK_SH)
+	unlock, _, err := m.acquire(ctx, filelock.Shared)
 	if err != nil {
 		return nil, err
 	}
@@ -270,7 +271,7 @@ func (c *Cache) Trim(ctx context.Context, most int64) error {
 func (m *Mirror) discard() bool {
 	now, cancel := context.WithTimeout(context.Background(), 0)
 	defer cancel()
-	unlock, _, err := m.acquire(now, syscall.LOCK_EX)
+	unlock, _, err := m.acquire(now, filelock.Exclusive)
 	if err != nil {
 		return false
 	}

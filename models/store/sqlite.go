@@ -3,16 +3,17 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"runtime"
 	"strings"
-	"syscall"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
+
+	"millrace/clients/filelock"
 )
 
 // openSQLite opens the file for one writing connection and several reading
@@ -88,16 +89,14 @@ func OpenBeside(ctx context.Context, address string) (*Store, error) {
 }
 
 // lockFile makes this process the only one that has the database: recovery at
-// start and the in-process live updates rely on it. The kernel drops the lock
-// when the process dies, however it dies.
-func lockFile(path string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
+// start and the in-process live updates rely on it.
+func lockFile(path string) (*filelock.Lock, error) {
+	lock, err := filelock.Take(path)
+	switch {
+	case errors.Is(err, filelock.ErrTaken):
+		return nil, fmt.Errorf("another process has the database (%s is locked); several processes need PostgreSQL: %w", path, err)
+	case err != nil:
 		return nil, fmt.Errorf("locking the database: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("another process has the database (%s is locked); several processes need PostgreSQL: %w", path, err)
-	}
-	return f, nil
+	return lock, nil
 }
