@@ -204,7 +204,7 @@ func TestMain(m *testing.M) {
 
 func until(t *testing.T, what string, reached func() bool) {
 	t.Helper()
-	for end := time.Now().Add(8 * time.Second); !reached(); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !reached(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("it does not happen: %s", what)
 		}

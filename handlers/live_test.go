@@ -102,8 +102,8 @@ func (r *reader) next(t testing.TB) message {
 		return m
 	case <-r.end:
 		t.Fatal("the stream ended")
-	case <-time.After(10 * time.Second):
-		t.Fatal("nothing came within ten seconds")
+	case <-time.After(time.Minute):
+		t.Fatal("nothing came within a minute")
 	}
 	return message{}
 }
@@ -259,17 +259,18 @@ func TestCoalescing(t *testing.T) {
 	t.Parallel()
 	site, server := liveSite(t, storetest.SQLite(t))
 	r := open(t, server.URL, "home", "")
+	start := time.Now()
 	for i := range int64(20) {
 		site.announce(t, pipelineChange(i+1, 1))
 	}
-	first := r.next(t)
-	start := time.Now()
-	second := r.next(t)
-	if waited := time.Since(start); waited < 700*time.Millisecond {
-		t.Errorf("the second message of a busy topic came after %v", waited)
+	messages, last := 0, int64(0)
+	for last != 20 { // ends with what names the newest change
+		last = r.next(t).id
+		messages++
 	}
-	if second.id != 20 || first.id == second.id {
-		t.Errorf("messages %d and %d came; the last has to name the newest change", first.id, second.id)
+	// One at once, and then one a second at most, however long it took to announce.
+	if took := time.Since(start); messages > 1+int((took+300*time.Millisecond)/time.Second) {
+		t.Errorf("%d messages of a busy topic came within %v", messages, took)
 	}
 	r.silent(t)
 }
@@ -296,7 +297,7 @@ func TestLiveEnds(t *testing.T) {
 	site, server := liveSite(t, storetest.SQLite(t))
 	r := open(t, server.URL, "home", "")
 	server.Config.RegisterOnShutdown(site.Live.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := server.Config.Shutdown(ctx); err != nil {
 		t.Errorf("an open stream holds up the shutdown: %v", err)
@@ -393,13 +394,12 @@ func TestManyViewers(t *testing.T) {
 
 func waitFor(t testing.TB, ok func() bool) {
 	t.Helper()
-	for range 1000 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
-	t.Fatal("it did not happen within five seconds")
+	t.Fatal("it did not happen within a minute")
 }
 
 // BenchmarkViewers says what an idle viewer costs in this process, beside what

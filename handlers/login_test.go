@@ -220,25 +220,35 @@ func TestSessionsEnd(t *testing.T) {
 
 	// An idle limit that passes ends it; use before then puts it off, but never
 	// beyond its life.
-	d.sessions.IdleTimeout, d.Logins.Idle = 2*time.Second, 2*time.Second
-	b.login(t, "ada")
-	time.Sleep(1200 * time.Millisecond)
-	b.is(t, "ada")
-	if len(b.set) != 1 {
-		t.Error("using a session does not put off its end")
+	ends := func() (at time.Time) {
+		t.Helper()
+		err := d.Store.Writer().NewSelect().Table("sessions").ColumnExpr("max(expiry)").Scan(t.Context(), &at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
 	}
-	time.Sleep(1200 * time.Millisecond)
-	b.is(t, "ada")
-	d.sessions.Lifetime, d.sessions.IdleTimeout, d.Logins.Idle = time.Second, time.Hour, time.Second
-	b = d.browser()
+	d.sessions.IdleTimeout, d.Logins.Idle = time.Hour, 4*time.Second // a note a second that it is used
 	b.login(t, "ada")
-	time.Sleep(600 * time.Millisecond)
-	b.open(t, "/help") // puts off nothing
-	time.Sleep(500 * time.Millisecond)
-	b.is(t, "")
+	move("expiry", store.Now().Add(time.Minute)) // as if it had not been used for long
+	time.Sleep(2100 * time.Millisecond)          // the time of use is kept in seconds
+	b.is(t, "ada")
+	if left := time.Until(ends()); len(b.set) != 1 || left < 50*time.Minute {
+		t.Errorf("using a session does not put off its end: %v are left", left)
+	}
+	d.sessions.Lifetime = 20 * time.Minute
+	b = d.browser()
+	move("expiry", store.Now().Add(-time.Second))
+	b.login(t, "ada")
+	time.Sleep(2100 * time.Millisecond)
+	b.open(t, "/help")
+	if left := time.Until(ends()); len(b.set) != 1 || left > 20*time.Minute {
+		t.Errorf("using a session puts its end off beyond its life: %v are left", left)
+	}
 
 	// The account system is another one now.
 	d.sessions.Lifetime, d.sessions.IdleTimeout, d.Logins.Idle = time.Hour, time.Hour, time.Hour
+	b = d.browser()
 	b.login(t, "ada")
 	d.Logins.Accounts.(*fas.Client).Issuer += "other/"
 	b.is(t, "")

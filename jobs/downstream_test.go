@@ -400,13 +400,15 @@ func TestMergedBeforeItWasKnown(t *testing.T) {
 	onSQLite(t, func(t *testing.T, w *world) {
 		f := newFedora(t, w)
 		f.pack(t, "jobs:\n- {job: pull_from_upstream, trigger: release}\n")
-		opened := make(chan struct{})
-		w.Packages.DistGit = &forgetful{DistGit: w.Packages.DistGit, opened: opened}
+		opened, merged := make(chan struct{}), make(chan struct{})
+		w.Packages.DistGit = &forgetful{DistGit: w.Packages.DistGit, opened: opened, merged: merged}
 		run(t, w.Runner)
 		f.announceVersions(t, "2.0")
 		event := w.theEvent(t, models.UpstreamVersionEvent, 1)
 		<-opened
-		if _, err := f.distGit.MergePull(t.Context(), "rpms/hello", 1, "maren"); err != nil {
+		_, err := f.distGit.MergePull(t.Context(), "rpms/hello", 1, "maren")
+		close(merged)
+		if err != nil {
 			t.Fatal(err)
 		}
 		p := f.ended(t, event)
@@ -420,11 +422,11 @@ func TestMergedBeforeItWasKnown(t *testing.T) {
 	})
 }
 
-// forgetful opens a pull request and loses the answer, once.
+// forgetful opens a pull request and loses the answer, once, when it was merged.
 type forgetful struct {
 	DistGit
-	once   sync.Once
-	opened chan struct{}
+	once           sync.Once
+	opened, merged chan struct{}
 }
 
 func (f *forgetful) CreatePull(ctx context.Context, repo string, n forge.NewPull) (forge.PullRequest, error) {
@@ -432,7 +434,7 @@ func (f *forgetful) CreatePull(ctx context.Context, repo string, n forge.NewPull
 	f.once.Do(func() {
 		close(f.opened)
 		pull, err = forge.PullRequest{}, errors.New("the connection broke")
-		time.Sleep(50 * time.Millisecond) // so that it is merged before the next try
+		<-f.merged
 	})
 	return pull, err
 }

@@ -112,7 +112,7 @@ func run(t *testing.T, r *Runner) {
 	var sweeping sync.WaitGroup
 	sweeping.Go(func() { r.Sweep(ctx) })
 	t.Cleanup(func() {
-		stop, done := context.WithTimeout(context.Background(), 10*time.Second)
+		stop, done := context.WithTimeout(context.Background(), time.Minute)
 		defer done()
 		if err := r.Queue.Stop(stop); err != nil {
 			t.Error(err)
@@ -448,14 +448,13 @@ func TestWorkThatIsCanceledMeanwhileIsUndone(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		r, services := newRunner(t, s)
-		r.Timing.Lease = 60 * time.Millisecond
-		entered, leave := make(chan struct{}), make(chan struct{})
-		services[models.SRPMStep].submit = func(w *Work) (Outcome, error) {
-			close(entered)
-			<-leave
-			time.Sleep(100 * time.Millisecond) // until the worker has tried to renew its lease
+		entered := make(chan struct{})
+		enter := sync.OnceFunc(func() { close(entered) }) // a worker that was taken for dead has an heir
+		r.Kinds[models.SRPMStep] = noticing{services[models.SRPMStep], func(ctx context.Context, w *Work) (Outcome, error) {
+			enter()
+			<-ctx.Done() // the worker has tried to renew its lease
 			return submitted(w, "99"), nil
-		}
+		}}
 		run(t, r)
 		id := create(t, r, "packit/hello", 1, storetest.PullRequest)
 		<-entered
@@ -465,7 +464,6 @@ func TestWorkThatIsCanceledMeanwhileIsUndone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		close(leave)
 		eventually(t, r, id, map[string]models.State{"pipeline": models.Canceled, "srpm source": models.Canceled})
 		for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 			services[models.SRPMStep].mu.Lock()
@@ -480,6 +478,14 @@ func TestWorkThatIsCanceledMeanwhileIsUndone(t *testing.T) {
 		}
 	})
 }
+
+// noticing is a kind whose submission is told when its work is taken away.
+type noticing struct {
+	Kind
+	submit func(ctx context.Context, w *Work) (Outcome, error)
+}
+
+func (n noticing) Submit(ctx context.Context, w *Work) (Outcome, error) { return n.submit(ctx, w) }
 
 // TestWorkThatIsCanceledAtTheLastMomentIsUndone cancels while a worker submits,
 // and lets it end before it can have noticed.
@@ -565,6 +571,7 @@ func TestShutdownGivesWorkBack(t *testing.T) {
 	t.Parallel()
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		r, _ := newRunner(t, s)
+		r.Timing.Lease = time.Minute
 		entered := make(chan struct{})
 		r.Kinds[models.SRPMStep] = kindFunc(func(ctx context.Context, w *Work) (Outcome, error) {
 			close(entered)

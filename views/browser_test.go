@@ -215,6 +215,10 @@ func (s *site) live(w http.ResponseWriter, r *http.Request) {
 func (s *site) change(event, data string, alter func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.changeLocked(event, data, alter)
+}
+
+func (s *site) changeLocked(event, data string, alter func()) {
 	if alter != nil {
 		alter()
 	}
@@ -470,10 +474,10 @@ func TestPausedMeansNow(t *testing.T) {
 	b.Goto(s.URL + "/pipelines/731")
 	b.Until(liveState, "on")
 	time.Sleep(1100 * time.Millisecond) // parts that were just fetched rest for a second
-	s.change("changed", `{"topic":"pipeline:731","object":"pipeline","version":32}`, func() {
+	s.mu.Lock()                         // nothing is answered while we hold this
+	s.changeLocked("changed", `{"topic":"pipeline:731","object":"pipeline","version":32}`, func() {
 		s.pipeline.Pipeline.Version, s.pipeline.Pipeline.State = 32, models.Passed
 	})
-	s.mu.Lock() // nothing is answered while we hold this
 	b.Until(`document.querySelector("#pipeline-head.htmx-request") !== null`, "true")
 	b.Do(chromedp.Evaluate(`document.querySelector("#live-switch").click()`, nil))
 	s.mu.Unlock()

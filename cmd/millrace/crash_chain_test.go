@@ -70,7 +70,7 @@ func crashChain(t *testing.T, program, database string) {
 	c.command("allow", hostOf(c.box.Access().DistGitURL)+"/rpms")
 	c.start()
 	defer c.stop()
-	c.await(30 * time.Second)
+	c.await(time.Minute)
 
 	release, err := c.box.Release(t.Context(), chainUpstream)
 	if err != nil {
@@ -86,7 +86,7 @@ func crashChain(t *testing.T, program, database string) {
 	})
 	c.until("all updates are stable", c.stable)
 	c.until("all pipelines have passed", func() bool { return c.passed() == 2*len(chainBranches) })
-	time.Sleep(2 * time.Second) // for what comes late
+	c.quiet()
 	c.judge(database, release.Tag)
 }
 

@@ -91,7 +91,7 @@ func crash(t *testing.T, program, database string) {
 	v.command("allow", forge+"/mill")
 	v.start()
 	defer v.stop()
-	v.await(10 * time.Second)
+	v.await(time.Minute)
 
 	if _, err := v.github.Install("mill"); err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func crash(t *testing.T, program, database string) {
 		v.start()
 	}
 	opening.Wait()
-	v.await(10 * time.Second)
+	v.await(time.Minute)
 	v.redeliver()
 	v.judge(database)
 }
@@ -278,7 +278,7 @@ func (v *victim) open(i int) {
 // outage.
 func (v *victim) redeliver() {
 	v.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		left := 0
 		for _, d := range v.github.Deliveries() {
 			if d.Event != "pull_request" || d.State == "delivered" {
@@ -302,7 +302,7 @@ func (v *victim) redeliver() {
 func (v *victim) judge(database string) {
 	t := v.t
 	t.Helper()
-	v.awaitEnd(90 * time.Second)
+	v.awaitEnd(5 * time.Minute)
 	v.stop()
 	db, err := store.Open(t.Context(), database)
 	if err != nil {
@@ -409,11 +409,31 @@ func (v *victim) awaitEnd(most time.Duration) {
 			}
 		}
 		if done >= 5*crashPipelines {
-			time.Sleep(2 * time.Second) // for what comes late
+			v.quiet()
 			return
 		}
 	}
 	v.t.Errorf("not everything has ended\n%s", v.log.tail(4000))
+}
+
+// quiet waits until the victim has handled and reported everything, and has had
+// nothing to do for a while, in which comes what is late.
+func (v *victim) quiet() {
+	v.t.Helper()
+	looks := 0
+	for deadline := time.Now().Add(5 * time.Minute); looks < 4; time.Sleep(500 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			v.t.Fatalf("the service does not come to an end\n%s", v.log.tail(4000))
+		}
+		var queue struct {
+			Unhandled int `json:"unhandled_deliveries"`
+			Unsent    int `json:"unsent_reports"`
+		}
+		getJSON(v.t, v.base+"/api/v3/queue", &queue)
+		if looks++; queue.Unhandled > 0 || queue.Unsent > 0 {
+			looks = 0
+		}
+	}
 }
 
 // lockedBuffer keeps what the victim logs.

@@ -20,7 +20,7 @@ import (
 
 // patience is how long Until waits. It is for machines that have much to do: no
 // test passes by waiting that long.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Browser is a running Chromium. It ends with the test that started it.
 type Browser struct {
@@ -76,7 +76,7 @@ func (b *Browser) Tab(t testing.TB, expected ...string) *Tab {
 	ctx, cancel := b.window(t)
 	t.Cleanup(cancel)
 	// The tab goes when its test is over, not only when the browser does.
-	ctx, stop := context.WithTimeout(ctx, 3*time.Minute)
+	ctx, stop := context.WithTimeout(ctx, 10*time.Minute)
 	t.Cleanup(stop)
 	complain := func(text string) {
 		for _, part := range expected {

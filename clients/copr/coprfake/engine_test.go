@@ -237,7 +237,7 @@ func TestRestart(t *testing.T) {
 		server := httptest.NewServer(fake)
 		return fake, server, clientOf(server.URL, "miller")
 	}
-	pace := coprfake.Pace{Source: 20 * time.Millisecond, Build: 300 * time.Millisecond}
+	pace := coprfake.Pace{Source: 20 * time.Millisecond, Build: 2 * time.Second}
 	var before, after bus
 	fake, server, c := open(pace, &before)
 	newProject(t, c, "wheel", "fedora-43-x86_64")
@@ -248,7 +248,7 @@ func TestRestart(t *testing.T) {
 	if b, ok := fake.Build(id); !ok || b.State() != copr.Running {
 		t.Fatalf("closed in the middle, the build is %s", b.State())
 	}
-	time.Sleep(500 * time.Millisecond) // it would have ended meanwhile
+	time.Sleep(4 * time.Second) // it would have ended meanwhile
 
 	fake, server, c = open(pace, &after)
 	defer fake.Close()
@@ -277,7 +277,7 @@ func TestRestart(t *testing.T) {
 
 func TestRestartOfWhatWasQueued(t *testing.T) {
 	t.Parallel()
-	o := coprfake.Options{Dir: t.TempDir(), Users: users, Queue: 150 * time.Millisecond, Import: 10 * time.Millisecond,
+	o := coprfake.Options{Dir: t.TempDir(), Users: users, Queue: 2 * time.Second, Import: 10 * time.Millisecond,
 		Builder: coprfake.Simulated(coprfake.Pace{Source: 20 * time.Millisecond, Build: 20 * time.Millisecond})}
 	fake, c := start(t, o)
 	newProject(t, c, "wheel", "fedora-43-x86_64")
@@ -286,7 +286,7 @@ func TestRestartOfWhatWasQueued(t *testing.T) {
 	if b, _ := fake.Build(id); b.State() != copr.Pending {
 		t.Fatalf("closed at once, the build is %s", b.State())
 	}
-	time.Sleep(600 * time.Millisecond)
+	time.Sleep(5 * time.Second) // it would have ended meanwhile
 	_, c = start(t, o)
 	opened := time.Now()
 	if b := await(t, c, id); b.State != copr.Succeeded {
