@@ -276,7 +276,7 @@ func TestCancel(t *testing.T) {
 	fake, c := start(t, coprfake.Options{Builder: coprfake.Simulated(coprfake.Pace{Source: time.Minute})})
 	newProject(t, c, "fedora-43-x86_64")
 	b := submit(t, c, "")
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if got, _ := fake.Build(b.ID); got.State() == copr.Running {
 			break
 		} else if time.Now().After(deadline) {
@@ -510,7 +510,11 @@ func TestTrouble(t *testing.T) {
 	}
 	for _, test := range tests {
 		fake.SetFaults(test.faults)
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		patience := time.Minute
+		if test.faults.Delay > 0 {
+			patience = 200 * time.Millisecond
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		_, err := c.Project(ctx, "miller", "wheel")
 		cancel()
 		if !httpx.Temporary(err) || httpx.Status(err) != test.status || httpx.RetryAfter(err).After(time.Now()) != test.retry {

@@ -110,7 +110,6 @@ func TestKerberos(t *testing.T) {
 func TestTrouble(t *testing.T) {
 	t.Parallel()
 	fake, client := start(t)
-	client.HTTP.Timeout = 300 * time.Millisecond
 	for _, c := range []struct {
 		fault     fasjsonfake.Fault
 		temporary bool
@@ -124,6 +123,10 @@ func TestTrouble(t *testing.T) {
 		{fasjsonfake.Fault{Body: `{"result": []}`}, false, "decoding"},
 		{fasjsonfake.Fault{Body: `{"result": {"username": "` + strings.Repeat("x", 2<<20) + `"}}`}, false, "too large"},
 	} {
+		client.HTTP.Timeout = time.Minute
+		if c.fault.Delay > 0 {
+			client.HTTP.Timeout = 300 * time.Millisecond
+		}
 		fake.Misbehave(c.fault)
 		u, err := client.User(t.Context(), "ada")
 		if err == nil || httpx.Temporary(err) != c.temporary || !strings.Contains(err.Error(), c.says) {

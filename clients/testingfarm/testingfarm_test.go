@@ -68,7 +68,7 @@ func waitFinished(t *testing.T, c *testingfarm.Client, id string) *testingfarm.R
 
 func waitFor(t *testing.T, c *testingfarm.Client, id string, ok func(*testingfarm.Request) bool) *testingfarm.Request {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		r, err := c.Request(ctx, id)

@@ -78,7 +78,7 @@ func TestAnswers(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(release) })
-	client := &Client{Allowed: loopback, Timeout: time.Second}
+	client, hasty := &Client{Allowed: loopback, Timeout: time.Minute}, &Client{Allowed: loopback, Timeout: 300 * time.Millisecond}
 	for path, test := range map[string]struct {
 		status    int // 0: no answer
 		wrong     bool
@@ -90,7 +90,11 @@ func TestAnswers(t *testing.T) {
 		"/vast":   {200, false, false},
 		"/slow":   {0, true, true},
 	} {
-		answer, err := client.Send(t.Context(), Message{URL: server.URL + path, Body: []byte("{}")})
+		sender := client
+		if path == "/slow" {
+			sender = hasty
+		}
+		answer, err := sender.Send(t.Context(), Message{URL: server.URL + path, Body: []byte("{}")})
 		status := 0
 		if answer != nil {
 			status = answer.Status

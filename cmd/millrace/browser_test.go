@@ -144,7 +144,7 @@ func getJSON(t testing.TB, address string, into any) {
 // until waits for a condition.
 func until(t testing.TB, what string, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(40 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if done() {
 			return
 		}
@@ -248,7 +248,7 @@ func sameAsFresh(t *testing.T, b *browsertest.Browser, tab *browsertest.Tab, sel
 	fresh.Until(`document.querySelector("[data-js][hidden]") === null`, "true")
 	want, got := "", ""
 	// The parts of a page follow one after the other.
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		fresh.Do(chromedp.Reload())
 		want, got = fresh.Value(read), tab.Value(read)
 		if want == got {

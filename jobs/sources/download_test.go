@@ -55,7 +55,7 @@ func fileServer(t *testing.T) *httptest.Server {
 func TestDownload(t *testing.T) {
 	t.Parallel()
 	s := fileServer(t)
-	d := Download{AllowPrivate: true, MaxSize: 100_000, Timeout: 300 * time.Millisecond, UserAgent: "millrace/1"}
+	d := Download{AllowPrivate: true, MaxSize: 100_000, Timeout: time.Minute, UserAgent: "millrace/1"}
 	for path, c := range map[string]struct {
 		want      string // content, or a part of the error
 		refused   bool
@@ -72,6 +72,10 @@ func TestDownload(t *testing.T) {
 		"/slow":        {want: "deadline exceeded", temporary: true},
 	} {
 		var b bytes.Buffer
+		d := d
+		if path == "/slow" {
+			d.Timeout = 300 * time.Millisecond
+		}
 		_, err := d.fetch(t.Context(), s.URL+path, &b)
 		if !c.refused && !c.temporary {
 			if err != nil || b.String() != c.want {

@@ -57,7 +57,7 @@ func (b *bus) of(id int64) []string {
 // wait waits until there are n messages about a build.
 func (b *bus) wait(t *testing.T, id int64, n int) []string {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		if words := b.of(id); len(words) >= n {
 			return words
 		}
@@ -179,12 +179,12 @@ func TestStates(t *testing.T) {
 			}
 		}
 	}
-	_, c := start(t, coprfake.Options{Builder: builder, Import: 50 * time.Millisecond})
+	_, c := start(t, coprfake.Options{Builder: builder, Import: 3 * time.Second}) // long enough to be seen
 	newProject(t, c, "wheel", "fedora-43-x86_64", "fedora-44-x86_64")
 	id := submit(t, c, "").ID
 	reaches := func(want string) {
 		t.Helper()
-		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			b, err := c.Build(t.Context(), id)
 			if err != nil {
 				t.Fatal(err)
@@ -212,7 +212,7 @@ func TestStates(t *testing.T) {
 	reaches(copr.Importing)
 	reaches(copr.Running)
 	release <- "fedora-44-x86_64"
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		other, err := c.BuildChroot(t.Context(), id, "fedora-44-x86_64")
 		if err == nil && other.State == copr.Succeeded {
 			break
