@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"time"
 
 	"millrace/clients/fedmsg"
-	"millrace/clients/fedmsg/rabbittest"
+	"millrace/clients/fedmsg/rabbitserver"
 	"millrace/models"
 )
 
@@ -20,7 +21,7 @@ const busTopic = "org.example.bench.copr.build.end"
 // with its job before it is acknowledged, beside the rows that pgbench inserts.
 func bus(ctx context.Context, b *bench) error {
 	broker, stop, err := startBroker(ctx)
-	if errors.Is(err, errNoBroker) {
+	if errors.Is(err, rabbitserver.ErrMissing) {
 		b.add(Row{What: "bus messages stored, PostgreSQL", Figure: "not measured: " + err.Error(), Budget: "at least 0.13"})
 		return nil
 	}
@@ -128,45 +129,22 @@ func pile(ctx context.Context, broker fedmsg.Broker, run string, messages int) e
 	return errors.Join(failures...)
 }
 
-var errNoBroker = errors.New("there is no rabbitmq-server on this machine")
-
 // startBroker starts a broker that is thrown away after use.
 func startBroker(ctx context.Context) (broker fedmsg.Broker, stop func(), err error) {
-	t := &measured{ctx: ctx}
-	defer func() {
-		if r := recover(); r != nil {
-			t.end()
-			failure, ours := r.(error)
-			if !ours {
-				panic(r)
-			}
-			err = failure
-		}
-	}()
-	server := rabbittest.Start(t)
-	return fedmsg.Broker{URL: server.PlainURL}, t.end, nil
-}
-
-// measured stands for the test that a broker is started for. What would end a
-// test panics with an error, which startBroker takes.
-type measured struct {
-	ctx  context.Context
-	last []func()
-}
-
-func (m *measured) Helper()                  {}
-func (m *measured) Context() context.Context { return m.ctx }
-func (m *measured) Cleanup(f func())         { m.last = append(m.last, f) }
-func (m *measured) Skip(...any)              { panic(errNoBroker) }
-func (m *measured) Fatal(args ...any)        { panic(errors.New(fmt.Sprint(args...))) }
-func (m *measured) Fatalf(format string, args ...any) {
-	panic(fmt.Errorf(format, args...))
-}
-
-func (m *measured) end() {
-	for len(m.last) > 0 {
-		f := m.last[len(m.last)-1]
-		m.last = m.last[:len(m.last)-1]
-		f()
+	dir, err := os.MkdirTemp("", "rabbit")
+	if err != nil {
+		return broker, nil, err
 	}
+	server, err := rabbitserver.New(dir)
+	if err == nil {
+		err = server.Start(ctx)
+	}
+	if err != nil {
+		os.RemoveAll(dir)
+		return broker, nil, err
+	}
+	return fedmsg.Broker{URL: server.PlainURL}, func() {
+		server.Stop()
+		os.RemoveAll(dir)
+	}, nil
 }

@@ -184,24 +184,45 @@ func (c *Consumer) subscribe(channel *amqp.Channel) (<-chan amqp.Delivery, error
 	if err := channel.Qos(cmp.Or(c.Prefetch, max(25, 2*c.atOnce())), 0, false); err != nil {
 		return nil, failure("limiting deliveries", err)
 	}
-	queue := c.Queue
-	own := queue == ""
-	if own {
-		queue = newID()
-	}
-	if _, err := channel.QueueDeclare(queue, !own, own, own, false, nil); err != nil {
-		return nil, failure("declaring the queue", err)
-	}
-	for _, topic := range c.Topics {
-		if err := channel.QueueBind(queue, topic, c.exchange(), false, nil); err != nil {
-			return nil, failure("binding "+topic, err)
-		}
+	queue, err := c.declare(channel)
+	if err != nil {
+		return nil, err
 	}
 	deliveries, err := channel.Consume(queue, "", false, false, false, false, nil)
 	if err != nil {
 		return nil, failure("consuming", err)
 	}
 	return deliveries, nil
+}
+
+// declare makes the queue if there is none, and lets the topics into it.
+func (c *Consumer) declare(channel *amqp.Channel) (queue string, err error) {
+	queue = c.Queue
+	own := queue == ""
+	if own {
+		queue = newID()
+	}
+	if _, err := channel.QueueDeclare(queue, !own, own, own, false, nil); err != nil {
+		return "", failure("declaring the queue", err)
+	}
+	for _, topic := range c.Topics {
+		if err := channel.QueueBind(queue, topic, c.exchange(), false, nil); err != nil {
+			return "", failure("binding "+topic, err)
+		}
+	}
+	return queue, nil
+}
+
+// Declare makes the queue that Queue names, so that what is sent from now on waits
+// there for the first Run.
+func (c *Consumer) Declare(ctx context.Context) error {
+	conn, channel, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer hangUp(conn)
+	_, err = c.declare(channel)
+	return err
 }
 
 // tries counts the failures of messages, by their ids.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"testing"
 )
 
 // Proxy stands between a client and a broker, and can break what it carries.
@@ -19,7 +20,7 @@ type Proxy struct {
 }
 
 // NewProxy carries connections to a host and port until the test ends.
-func NewProxy(t TB, target string) *Proxy {
+func NewProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
