@@ -77,6 +77,8 @@ type Box struct {
 	real    bool   // Copr really builds
 	why     string // it does not, if it should be known
 	bus     *bus
+	broker  *broker      // nil: there is none
+	passage passage      // of messages
 	pages   http.Handler // all but the fakes
 	servers []*http.Server
 	lock    *filelock.Lock
@@ -115,7 +117,7 @@ func Start(ctx context.Context, o Options) (*Box, error) {
 	if o.Pace == (Pace{}) {
 		o.Pace = FastPace
 	}
-	o.Builds = cmp.Or(o.Builds, BuildsAuto)
+	o.Builds, o.Bus = cmp.Or(o.Builds, BuildsAuto), cmp.Or(o.Bus, BusInProcess)
 	b := &Box{options: o, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), switches: make(map[Trouble]time.Time), fit: make(map[string]fitness),
 		service: strings.TrimSuffix(o.ServiceURL, "/")}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
@@ -180,7 +182,7 @@ func (b *Box) startServices(ctx context.Context) error {
 	if err := b.install(); err != nil {
 		return err
 	}
-	if b.bus, err = openBus(b.path("bus"), b.access.BusToken, b.target(BusHook), b.log); err != nil {
+	if err := b.openBus(); err != nil {
 		return err
 	}
 	builder, workers, err := b.builder(ctx)
@@ -273,6 +275,9 @@ func (b *Box) Close() error {
 		b.bus.close()
 	}
 	b.working.Wait()
+	if b.broker != nil {
+		b.broker.close()
+	}
 	if b.lock != nil {
 		errs = append(errs, b.lock.Close())
 	}

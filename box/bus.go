@@ -1,20 +1,16 @@
 package box
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -43,14 +39,21 @@ type trouble struct {
 	late   time.Duration // they come later
 }
 
-// bus carries messages to the service: at least once, in order, and trying
-// again while the service cannot be reached, unless it is told otherwise.
+// carrier takes messages on their way to the service.
+type carrier interface {
+	// carry returns what was said to the message. An error means again later,
+	// unless it has errRefused in its chain.
+	carry(ctx context.Context, m Message) (answer string, err error)
+}
+
+// errRefused says that there is no use in carrying a message again.
+var errRefused = errors.New("refused")
+
+// bus hands messages to its carrier: at least once, in order, and trying again
+// while that cannot take them, unless it is told otherwise.
 type bus struct {
-	dir    string
-	token  string
-	target func() string // address of the service's hook; empty while unknown
-	log    *slog.Logger
-	client *http.Client
+	dir string
+	log *slog.Logger
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -61,13 +64,14 @@ type bus struct {
 	messages []*Message // the oldest first
 	last     int64
 	trouble  trouble
+	carrier  carrier // nil: everything waits
 }
 
-func openBus(dir, token string, target func() string, log *slog.Logger) (*bus, error) {
+func openBus(dir string, log *slog.Logger) (*bus, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	q := &bus{dir: dir, token: token, target: target, log: log, client: &http.Client{Timeout: 10 * time.Second}, woken: make(chan struct{}, 1)}
+	q := &bus{dir: dir, log: log, woken: make(chan struct{}, 1)}
 	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
 	if err != nil {
 		return nil, err
@@ -152,6 +156,14 @@ func (q *bus) setTrouble(t trouble) {
 	q.wake()
 }
 
+// carryWith says who carries messages from now on.
+func (q *bus) carryWith(c carrier) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.carrier = c
+	q.wake()
+}
+
 // list returns copies of what was sent lately, the newest first.
 func (q *bus) list() []Message {
 	q.mu.Lock()
@@ -191,7 +203,7 @@ func (q *bus) due(now time.Time) (m Message, wait time.Duration, ok bool) {
 			pending = append(pending, m)
 		}
 	}
-	if len(pending) == 0 {
+	if len(pending) == 0 || q.carrier == nil {
 		return m, time.Minute, false
 	}
 	first := pending[0]
@@ -251,13 +263,15 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // deliver tries once and reports whether the message need not be tried again.
 func (q *bus) deliver(m Message) bool {
+	q.mu.Lock()
+	carrier := q.carrier
+	q.mu.Unlock()
 	var answer string
-	status, err := 0, errors.New("the service is not known yet")
-	if target := q.target(); target != "" {
-		for range max(m.Times, 1) {
-			if status, answer, err = q.post(target, m); err != nil {
-				break
-			}
+	var err error
+	for range max(m.Times, 1) {
+		if answer, err = carrier.carry(q.ctx, m); err != nil {
+			answer = err.Error()
+			break
 		}
 	}
 	q.mu.Lock()
@@ -267,14 +281,11 @@ func (q *bus) deliver(m Message) bool {
 			continue
 		}
 		kept.Tries++
-		kept.Answer = fmt.Sprintf("%d %s", status, answer)
+		kept.Answer = answer
 		switch {
-		case err != nil:
-			kept.Answer = err.Error()
-			return false
-		case status/100 == 2:
+		case err == nil:
 			kept.State = "delivered"
-		case status/100 == 4 && status != http.StatusTooManyRequests:
+		case errors.Is(err, errRefused):
 			kept.State = "refused"
 		default:
 			return false
@@ -282,36 +293,4 @@ func (q *bus) deliver(m Message) bool {
 		q.keep(kept)
 	}
 	return true
-}
-
-// envelope is how a message is written that was taken from AMQP.
-type envelope struct {
-	Topic   string          `json:"topic"`
-	ID      string          `json:"id"`
-	Headers map[string]any  `json:"headers"`
-	Body    json.RawMessage `json:"body"`
-}
-
-func (q *bus) post(target string, m Message) (status int, answer string, err error) {
-	schema := m.Topic[strings.LastIndex(m.Topic, ".")+1:]
-	text, err := json.Marshal(envelope{m.Topic, m.ID, map[string]any{
-		"fedora_messaging_schema": "copr.build." + schema, "fedora_messaging_severity": 20, "priority": 0,
-		"sent-at": m.Created.Format(time.RFC3339),
-	}, m.Body})
-	if err != nil {
-		return 0, "", err
-	}
-	req, err := http.NewRequestWithContext(q.ctx, http.MethodPost, target, bytes.NewReader(text))
-	if err != nil {
-		return 0, "", err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+q.token)
-	res, err := q.client.Do(req)
-	if err != nil {
-		return 0, "", err
-	}
-	defer res.Body.Close()
-	begin, err := io.ReadAll(io.LimitReader(res.Body, 1000))
-	return res.StatusCode, strings.ToValidUTF8(string(begin), "�"), err
 }

@@ -1,14 +1,21 @@
 package box
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"millrace/clients/copr"
+	"millrace/clients/fedbus"
+	"millrace/clients/fedmsg"
+	"millrace/clients/fedmsg/rabbittest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -27,19 +34,21 @@ func heard(s *service) []int64 {
 	return ids
 }
 
+// busTroubles are what is heard of the messages 1, 2 and 3.
+var busTroubles = []struct {
+	name    string
+	trouble Trouble
+	want    []int64
+}{
+	{"well", "", []int64{1, 2, 3}},
+	{"lost", BusLoses, []int64{}},
+	{"doubled", BusDoubles, []int64{1, 1, 2, 2, 3, 3}},
+	{"out of order", BusSwaps, []int64{2, 3, 1}},
+}
+
 func TestBus(t *testing.T) {
 	t.Parallel()
-	tests := []struct {
-		name    string
-		trouble Trouble
-		want    []int64
-	}{
-		{"well", "", []int64{1, 2, 3}},
-		{"lost", BusLoses, []int64{}},
-		{"doubled", BusDoubles, []int64{1, 1, 2, 2, 3, 3}},
-		{"out of order", BusSwaps, []int64{2, 3, 1}},
-	}
-	for _, test := range tests {
+	for _, test := range busTroubles {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			b, s := newBox(t)
@@ -53,9 +62,7 @@ func TestBus(t *testing.T) {
 				speak(b, build+1)
 			}
 			s.answer(0)
-			until(t, "nothing is pending", func() bool {
-				return !slices.ContainsFunc(b.bus.list(), func(m Message) bool { return m.State == "pending" })
-			})
+			until(t, "nothing is pending", func() bool { return carried(b) })
 			if d := cmp.Diff(test.want, heard(s)); d != "" {
 				t.Errorf("heard (-want +got):\n%s", d)
 			}
@@ -63,6 +70,120 @@ func TestBus(t *testing.T) {
 				if m.token != "Bearer "+b.Access().BusToken || m.topic != "org.fedoraproject.prod.copr.build.end" || m.message.State != copr.Succeeded {
 					t.Errorf("message %+v", m)
 				}
+			}
+		})
+	}
+}
+
+// carried reports whether no message waits.
+func carried(b *Box) bool {
+	return !slices.ContainsFunc(b.bus.list(), func(m Message) bool { return m.State == "pending" })
+}
+
+// ears are a service that listens to the broker.
+type ears struct {
+	mu    sync.Mutex
+	heard []int64
+}
+
+func (e *ears) handle(_ context.Context, m fedmsg.Message) error {
+	parsed, err := copr.ParseMessage(fedbus.Name(m.Topic), m.Body)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.heard = append(e.heard, parsed.BuildID)
+	return err
+}
+
+func (e *ears) all() []int64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.heard)
+}
+
+// The broker has what was sent before it started, and the troubles are the same.
+func TestBusOverRabbitMQ(t *testing.T) {
+	t.Parallel()
+	rabbittest.Need(t)
+	b := open(t, seeded(t), nil, func(o *Options) { o.Bus, o.BusTopics = BusRabbitMQ, []string{"org.fedoraproject.prod.copr.#"} })
+	speak(b, 10)
+	b.StartBus()
+	if rabbitMQ, err := b.AwaitBus(t.Context()); err != nil || !rabbitMQ {
+		t.Fatalf("RabbitMQ: %v, %v", rabbitMQ, err)
+	}
+	a := b.Access().Bus
+	config, err := fedmsg.LoadTLS(a.Authority, a.Certificate, a.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &ears{}
+	c := &fedmsg.Consumer{
+		Broker: fedmsg.Broker{URL: a.URL, TLS: config}, Queue: a.Queue, Topics: b.options.BusTopics, Log: slog.New(slog.DiscardHandler), Handle: e.handle,
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var listening sync.WaitGroup
+	listening.Go(func() {
+		if err := c.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	defer listening.Wait()
+	defer cancel()
+	want := []int64{10}
+	for _, test := range busTroubles {
+		b.bus.carryWith(nil) // all three wait
+		if test.trouble != "" {
+			if err := b.Trouble(test.trouble, time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for build := range 3 {
+			speak(b, build+1)
+		}
+		b.bus.carryWith(b.broker)
+		until(t, "nothing is pending", func() bool { return carried(b) })
+		want = append(want, test.want...)
+		until(t, "the service has heard it", func() bool { return len(e.all()) >= len(want) })
+		if d := cmp.Diff(want, e.all()); d != "" {
+			t.Errorf("%s: heard (-want +got):\n%s", test.name, d)
+		}
+		if test.trouble != "" {
+			if err := b.Trouble(test.trouble, -1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, _, page := get(t, b.URL()+"/-/bus"); !strings.Contains(page, "through a RabbitMQ of the box") {
+		t.Error("the page of the bus does not say that it is RabbitMQ")
+	}
+}
+
+// Where the broker does not start, messages go another way, unless it was asked for.
+func TestBrokerDoesNotStart(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []Bus{BusAuto, BusRabbitMQ} {
+		t.Run(string(kind), func(t *testing.T) {
+			t.Parallel()
+			rabbittest.Need(t)
+			s := newService(t)
+			b := open(t, seeded(t), s, func(o *Options) { o.Bus = kind })
+			if err := os.Mkdir(b.path("rabbitmq", "server.log"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			speak(b, 1)
+			b.StartBus()
+			rabbitMQ, err := b.AwaitBus(t.Context())
+			if kind == BusRabbitMQ {
+				if err == nil || !strings.Contains(err.Error(), "starting RabbitMQ") {
+					t.Errorf("error %v", err)
+				}
+				return
+			}
+			if rabbitMQ || err != nil {
+				t.Errorf("RabbitMQ: %v, %v", rabbitMQ, err)
+			}
+			until(t, "the message arrives", func() bool { return slices.Equal(heard(s), []int64{1}) })
+			if _, _, page := get(t, b.URL()+"/"); !strings.Contains(page, "without a broker between: RabbitMQ did not start.") {
+				t.Error("the page does not say why")
 			}
 		})
 	}

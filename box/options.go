@@ -19,6 +19,10 @@ type Options struct {
 	ServiceURL string
 	Pace       Pace   // FastPace if zero
 	Builds     Builds // BuildsAuto if empty
+	// Bus is BusInProcess if empty; a RabbitMQ is started by StartBus. BusTopics
+	// are what the service listens to there.
+	Bus       Bus
+	BusTopics []string
 	// Past are full names of projects that are not in the box, but in the made-up
 	// history of the service. Their addresses say so.
 	Past []string
@@ -37,6 +41,17 @@ const (
 	BuildsAuto      Builds = "auto"
 	BuildsReal      Builds = "real"
 	BuildsSimulated Builds = "simulated"
+)
+
+// Bus says what carries messages to the service.
+type Bus string
+
+// The kinds of bus. Auto is a RabbitMQ of our own where that is installed and
+// starts, and in-process elsewhere: messages are posted to the service then.
+const (
+	BusAuto      Bus = "auto"
+	BusRabbitMQ  Bus = "rabbitmq"
+	BusInProcess Bus = "inprocess"
 )
 
 // Pace is how long things take in the box.
@@ -93,7 +108,8 @@ type Access struct {
 	TestingFarmWebhookToken string // to be asked for: "token" of the requests' webhook
 
 	BodhiURL string
-	BusToken string // messages come to the service's BusHook, with this as bearer token
+	Bus      BusAccess // without URL if there is no broker
+	BusToken string    // messages come to the service's BusHook, with this as bearer token
 
 	Issuer                 string // of the accounts, with a slash at its end
 	ClientID, ClientSecret string // of the service there

@@ -202,12 +202,15 @@ type homePage struct {
 	Repos    []repoRow
 	Real     bool
 	Why      string
+	Bus      Bus
+	BusWhy   string
 	Token    string
 	Webhooks []githubfake.Delivery
 }
 
 func (b *Box) showHome(ctx context.Context, _ *http.Request) (templ.Component, error) {
 	p := homePage{URL: b.access.URL, Real: b.real, Why: b.why, Token: b.access.UserToken}
+	p.Bus, p.BusWhy = b.Bus()
 	for _, r := range b.Forge.Repos() {
 		if r.ForkOf != "" {
 			continue
@@ -807,7 +810,8 @@ func (b *Box) showWebhook(_ context.Context, r *http.Request) (templ.Component, 
 
 func (b *Box) showBus(context.Context, *http.Request) (templ.Component, error) {
 	list := b.bus.list()
-	return messages(list[:min(len(list), listed)]), nil
+	kind, why := b.Bus()
+	return messages(list[:min(len(list), listed)], kind, why), nil
 }
 
 func (b *Box) showMessage(_ context.Context, r *http.Request) (templ.Component, error) {

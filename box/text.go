@@ -56,6 +56,17 @@ func ago(now, t time.Time) string {
 	return t.UTC().Format("2006-01-02")
 }
 
+// busWords says what carries messages.
+func busWords(kind Bus, why string) string {
+	switch {
+	case kind == BusRabbitMQ:
+		return "Messages go through a RabbitMQ of the box, as through Fedora's, and the service listens there."
+	case why != "":
+		return "Messages are posted to the service, without a broker between: " + why + "."
+	}
+	return "Messages are posted to the service, without a broker between."
+}
+
 func short(sha string) string { return sha[:min(len(sha), 8)] }
 
 func many(n int, one, more string) string {

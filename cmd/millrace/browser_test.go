@@ -74,7 +74,7 @@ func startDemo(t *testing.T, program, dir string) *liveDemo {
 // start begins or goes on, and waits until the pages can be opened.
 func (d *liveDemo) start(t *testing.T) {
 	t.Helper()
-	d.process = exec.Command(d.program, "demo", "--port", "0", "--dir", d.dir, "--speed", demoSpeed, "--builds", "simulated", "--still")
+	d.process = exec.Command(d.program, "demo", "--port", "0", "--dir", d.dir, "--speed", demoSpeed, "--builds", "simulated", "--still", "--bus", "inprocess")
 	d.process.Stderr = d.log
 	d.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := d.process.StdoutPipe()

@@ -31,6 +31,7 @@ type demo struct {
 	story     string // to play; empty: none
 	speed     float64
 	builds    string
+	bus       string
 	still     bool // the box opens nothing by itself
 	verbose   bool
 	stdout    io.Writer
@@ -40,7 +41,7 @@ type demo struct {
 // in a box beside it.
 func demoCommand(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
-	explain(flags, args, stdout, stderr, "Usage: millrace demo [--port N] [--box-port N] [--dir DIR]\n                     [--speed N] [--builds WAY] [--still] [--play STORY | --list]\n\n"+
+	explain(flags, args, stdout, stderr, "Usage: millrace demo [--port N] [--box-port N] [--dir DIR]\n                     [--speed N] [--builds WAY] [--bus KIND] [--still]\n                     [--play STORY | --list]\n\n"+
 		"Starts the service on the embedded database, with all the services it talks to in a\nbox beside it, and prints `ready: ADDRESS` when its pages can be opened.\n")
 	d := &demo{stdout: stdout}
 	flags.IntVar(&d.port, "port", 8080, "port of the pages; 0: any free one")
@@ -49,6 +50,7 @@ func demoCommand(args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&d.story, "play", "", "play the `story` of that name to its end, and exit")
 	flags.Float64Var(&d.speed, "speed", 1, "how many `times` as fast as people like to watch builds and tests go")
 	flags.StringVar(&d.builds, "builds", string(box.BuildsAuto), "`way` that the boxed Copr builds: real, simulated, or auto for real where that is possible")
+	flags.StringVar(&d.bus, "bus", string(box.BusAuto), "`kind` of message bus: rabbitmq, inprocess, or auto for rabbitmq where that is installed and no story is played")
 	flags.BoolVar(&d.still, "still", false, "let the box open no pull request by itself")
 	flags.BoolVar(&d.verbose, "verbose", false, "log everything to standard error")
 	listThem := flags.Bool("list", false, "list the stories")
@@ -71,6 +73,10 @@ func demoCommand(args []string, stdout, stderr io.Writer) int {
 	}
 	if !slices.Contains([]box.Builds{box.BuildsAuto, box.BuildsReal, box.BuildsSimulated}, box.Builds(d.builds)) {
 		fmt.Fprintf(stderr, "millrace demo: --builds is real, simulated or auto, not %q\n", d.builds)
+		return 2
+	}
+	if !slices.Contains([]box.Bus{box.BusAuto, box.BusRabbitMQ, box.BusInProcess}, box.Bus(d.bus)) {
+		fmt.Fprintf(stderr, "millrace demo: --bus is rabbitmq, inprocess or auto, not %q\n", d.bus)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -103,11 +109,15 @@ func (d *demo) run(ctx context.Context, log *slog.Logger) error {
 	options := box.Options{
 		Dir: filepath.Join(d.dir, "box"), ServiceURL: base, Log: log,
 		Pace: box.DemoPace.Times(d.speed), Builds: box.Builds(d.builds), Ambient: d.story == "" && !d.still,
+		Bus: box.Bus(d.bus), BusTopics: topics(),
 	}
 	if d.story == "" {
 		options.Past = seed.Names(seed.Small)
 	} else {
 		options.Pace, options.Builds = box.FastPace, box.BuildsSimulated
+		if options.Bus == box.BusAuto { // a story should not wait for a broker
+			options.Bus = box.BusInProcess
+		}
 	}
 	if d.boxPort != 0 {
 		options.Addr = "127.0.0.1:" + strconv.Itoa(d.boxPort)
@@ -119,26 +129,39 @@ func (d *demo) run(ctx context.Context, log *slog.Logger) error {
 	defer b.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	var played error
 	p := &process{
 		settings: d.settings(base, b.Access()), log: log, web: true, workers: true, demo: b.URL(),
 		opened: func(v *service) error { return d.welcome(ctx, v, b) },
+		broker: b.AwaitBus,
 	}
-	var told chan error
+	told := make(chan error, 1)
+	told <- nil // for when we never get so far
 	err = p.run(ctx, func(string) {
 		d.announce(base, b)
-		if d.story != "" {
-			told = make(chan error, 1)
-			go func() { // ends with the story, and ends everything
-				told <- d.play(ctx, b, p.service)
-				cancel()
-			}()
-		}
+		b.StartBus()
+		<-told
+		go func() { // ends everything, or with it
+			told <- d.accompany(ctx, b, p.service)
+			cancel()
+		}()
 	})
-	if told != nil {
-		played = <-told
+	return errors.Join(<-told, err)
+}
+
+// accompany plays the story, if there is one, as soon as messages are carried. It
+// returns when everything is to end.
+func (d *demo) accompany(ctx context.Context, b *box.Box, v *service) error {
+	_, err := b.AwaitBus(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return err
+	case d.story != "":
+		return d.play(ctx, b, v)
 	}
-	return errors.Join(played, err)
+	<-ctx.Done()
+	return nil
 }
 
 // announce says what there is; the line that says ready is the last.
@@ -151,7 +174,15 @@ func (d *demo) announce(base string, b *box.Box) {
 	if why != "" {
 		builds += ": " + why
 	}
-	fmt.Fprintf(d.stdout, "data: %s\nFedora in a box: %s/ (%s)\nready: %s/\n", d.dir, b.URL(), builds, base)
+	bus := "its message bus is in-process"
+	kind, why := b.Bus()
+	if kind == box.BusRabbitMQ {
+		bus = "its message bus is RabbitMQ"
+	}
+	if why != "" {
+		bus += ": " + why
+	}
+	fmt.Fprintf(d.stdout, "data: %s\nFedora in a box: %s/ (%s; %s)\nready: %s/\n", d.dir, b.URL(), builds, bus, base)
 }
 
 func (d *demo) openDir() (err error) {
@@ -217,6 +248,7 @@ func (d *demo) settings(base string, a box.Access) *settings {
 	s.Approval.Repository = a.Notifications
 	s.AllowPrivate = true // upstream is on this machine
 	s.Bus.Tokens = []string{a.BusToken}
+	s.Bus.URL, s.Bus.Queue, s.Bus.CA, s.Bus.Certificate, s.Bus.Key = a.Bus.URL, a.Bus.Queue, a.Bus.Authority, a.Bus.Certificate, a.Bus.Key
 	s.DistGit.URL, s.DistGit.User, s.DistGit.Token = a.DistGitURL, a.PackagesUser, a.PackagesToken
 	s.Monitoring.URL = "" // the box has none
 	s.Lookaside.URL, s.Bugzilla.URL, s.Kerberos.Token = a.LookasideURL, a.BugzillaURL, a.KerberosToken

@@ -81,6 +81,9 @@ type process struct {
 	service  *service
 
 	opened func(v *service) error // called when the service is open, before it works; may be nil
+	// broker waits until it is clear whether there is something to listen to at the
+	// address of the message bus; nil: there is.
+	broker func(ctx context.Context) (bool, error)
 }
 
 // run serves until ctx ends, and then lets running jobs and requests end. ready
@@ -97,7 +100,7 @@ func (p *process) run(ctx context.Context, ready func(address string)) error {
 		return err
 	}
 	defer v.store.Close()
-	p.service = v
+	p.service, v.broker = v, p.broker
 	if v.bus != nil && p.workers {
 		metrics.WatchBus(v.bus.Status)
 	}

@@ -40,10 +40,11 @@ type service struct {
 	log      *slog.Logger
 	store    *store.Store
 	runner   *jobs.Runner
-	bus      *fedmsg.Consumer // nil if there is none to listen to
-	tool     string           // SHA-256 of this program
-	kerberos negotiator       // nil: we log in nowhere with it
-	people   *fasjson.Client  // nil: nobody knows what accounts people have
+	bus      *fedmsg.Consumer                        // nil if there is none to listen to
+	broker   func(ctx context.Context) (bool, error) // waits for what bus listens to; nil: it is there
+	tool     string                                  // SHA-256 of this program
+	kerberos negotiator                              // nil: we log in nowhere with it
+	people   *fasjson.Client                         // nil: nobody knows what accounts people have
 	observe  func(service, operation string, status int, err error, took time.Duration)
 }
 
@@ -254,6 +255,18 @@ func (v *service) assembleBus() error {
 	return nil
 }
 
+// listen takes messages from the bus until ctx ends.
+func (v *service) listen(ctx context.Context) {
+	if v.broker != nil {
+		if there, err := v.broker(ctx); !there || err != nil {
+			return // who was asked tells why
+		}
+	}
+	if err := v.bus.Run(ctx); err != nil {
+		v.log.ErrorContext(ctx, "listening to the bus", "error", err)
+	}
+}
+
 // work carries out jobs until ctx ends; then running ones get their time.
 func (v *service) work(ctx context.Context) error {
 	if v.store.Embedded() {
@@ -274,11 +287,7 @@ func (v *service) work(ctx context.Context) error {
 		also.Go(func() { v.runner.FollowList(ctx, list) })
 	}
 	if v.bus != nil {
-		also.Go(func() {
-			if err := v.bus.Run(ctx); err != nil {
-				v.log.ErrorContext(ctx, "listening to the bus", "error", err)
-			}
-		})
+		also.Go(func() { v.listen(ctx) })
 	}
 	<-ctx.Done()
 	grace, cancel := context.WithTimeout(context.Background(), v.settings.Workers.Shutdown)
