@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -126,6 +127,7 @@ func Words(err error) string {
 }
 
 type userJSON struct {
+	ID    int64  `json:"id"`
 	Login string `json:"login"`
 }
 
@@ -249,6 +251,43 @@ func (c *Client) HasCommit(ctx context.Context, repo, user, _ string) (bool, err
 		return false, fmt.Errorf("asking whether %s may commit to %s: %w", user, repo, err)
 	}
 	return in.Permission == "write" || in.Permission == "admin" || in.Permission == "owner", nil
+}
+
+// RepositoriesOf lists the names of the repositories of an owner that a user may
+// do anything with, in person or as a member of a team, sorted.
+func (c *Client) RepositoriesOf(ctx context.Context, user, owner string) ([]string, error) {
+	if !forge.Name(user) {
+		return nil, fmt.Errorf("%.80q is not the name of a user", user)
+	}
+	var about userJSON
+	err := c.call(ctx, "user.find", http.MethodGet, "/users/"+user, nil, nil, &about)
+	if IsNotFound(err) { // nobody has ever logged in as user
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finding %s: %w", user, err)
+	}
+	var names []string
+	query := url.Values{"uid": {strconv.FormatInt(about.ID, 10)}, "limit": {strconv.Itoa(perPage)}, "sort": {"alpha"}}
+	for page := 1; page <= maxPages; page++ {
+		query.Set("page", strconv.Itoa(page))
+		var in struct {
+			Data []repoJSON `json:"data"`
+		}
+		if err := c.call(ctx, "repo.search", http.MethodGet, "/repos/search", query, nil, &in); err != nil {
+			return nil, fmt.Errorf("listing the repositories of %s: %w", user, err)
+		}
+		if len(in.Data) == 0 {
+			slices.Sort(names)
+			return slices.Compact(names), nil // one may come twice if another was made meanwhile
+		}
+		for _, r := range in.Data {
+			if name, ok := strings.CutPrefix(r.FullName, owner+"/"); ok && forge.Name(name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return nil, fmt.Errorf("listing the repositories of %s: there are more than %d pages", user, maxPages)
 }
 
 // User returns the name of the user that the token belongs to.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"millrace/clients/forge"
@@ -178,6 +179,37 @@ func (c *Client) extra(ctx context.Context, what, repo string, out any) error {
 		return err
 	}
 	return c.do(ctx, "extra."+what, req, out)
+}
+
+// RepositoriesOf lists the names of the repositories in a namespace that a user
+// may do anything with, in person or as a member of a group, sorted. Forks do not
+// count.
+func (c *Client) RepositoriesOf(ctx context.Context, user, namespace string) ([]string, error) {
+	if !forge.Name(user) {
+		return nil, fmt.Errorf("%.80q is not the name of a user", user)
+	}
+	query := url.Values{"username": {user}, "namespace": {namespace}, "fork": {"false"}, "short": {"true"}}
+	var names []string
+	err := c.pages(ctx, "project.list", "/projects", query, func() (page any, take func()) {
+		var in struct {
+			Projects []struct {
+				Name      string `json:"name"`
+				Namespace string `json:"namespace"`
+			} `json:"projects"`
+		}
+		return &in, func() {
+			for _, p := range in.Projects {
+				if p.Namespace == namespace && forge.Name(p.Name) {
+					names = append(names, p.Name)
+				}
+			}
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the repositories of %s: %w", user, err)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil // one may come twice if another was made meanwhile
 }
 
 // User returns the name of the user that the token belongs to.

@@ -5,6 +5,7 @@ package forgetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -28,6 +29,7 @@ type Client interface {
 	Retired(ctx context.Context, repo, branch string) (retired bool, why string, err error)
 	HasCommit(ctx context.Context, repo, user, branch string) (bool, error)
 	User(ctx context.Context) (string, error)
+	RepositoriesOf(ctx context.Context, user, namespace string) ([]string, error)
 	Fork(ctx context.Context, repo, user string) (forge.Repository, error)
 
 	CreatePull(ctx context.Context, repo string, n forge.NewPull) (forge.PullRequest, error)
@@ -165,10 +167,44 @@ func looksAround(t *testing.T, f *fakeforge.Forge, c Client) {
 	if retired, _, err := c.Retired(ctx, Repo, "rawhide"); err != nil || retired {
 		t.Errorf("retired on rawhide: %t, %v", retired, err)
 	}
+	belong(t, f, c)
 	for user, want := range map[string]bool{Owner: true, Bot: false, "nobody": false} {
 		if got, err := c.HasCommit(ctx, Repo, user, "rawhide"); err != nil || got != want {
 			t.Errorf("%s may commit: %t, %v", user, got, err)
 		}
+	}
+}
+
+// belong lists what people have, more than a page of it.
+func belong(t *testing.T, f *fakeforge.Forge, c Client) {
+	t.Helper()
+	ctx := t.Context()
+	var many []string
+	for i := range 103 {
+		name := fmt.Sprintf("many-%03d", i)
+		many = append(many, name)
+		if err := f.CreateRepo(ctx, "rpms/"+name, "mona"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := errors.Join(
+		f.CreateRepo(ctx, "container/many-000", "mona"), f.SetGroup("looms", "lea"),
+		f.SetAccess("rpms/many-007", fakeforge.Access{Admins: []string{"adm"}, Committers: []string{"com"}, Collaborators: map[string]string{"col": "epel*"}, CommitterGroups: []string{"looms"}}),
+		f.SetAccess("rpms/many-005", fakeforge.Access{Ticketers: []string{"adm"}, Committers: []string{"com"}}),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for user, want := range map[string][]string{
+		Owner: {"hello"}, "adm": {"many-007"}, "com": {"many-005", "many-007"}, "col": {"many-007"}, "lea": {"many-007"}, "nobody": nil, "mona": many,
+	} {
+		got, err := c.RepositoriesOf(ctx, user, "rpms")
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("repositories of %s (-want +got):\n%s\n%v", user, diff, err)
+		}
+	}
+	if _, err := c.RepositoriesOf(ctx, "../x", "rpms"); err == nil {
+		t.Error("a name that is none was asked for")
 	}
 }
 

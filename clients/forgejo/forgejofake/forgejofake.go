@@ -244,6 +244,8 @@ func (f *Fake) routes() *http.ServeMux {
 	const repo = "/api/v1/repos/{owner}/{name}"
 	ok, created := http.StatusOK, http.StatusCreated
 	mux.HandleFunc("GET /api/v1/user", f.on(ok, func(c *call) (any, error) { return f.userJSON(c.login), nil }))
+	mux.HandleFunc("GET /api/v1/users/{user}", f.on(ok, f.showUser))
+	mux.HandleFunc("GET /api/v1/repos/search", f.on(ok, f.searchRepos))
 	mux.HandleFunc("GET "+repo, f.on(ok, f.showRepo))
 	mux.HandleFunc("GET "+repo+"/branches", f.on(ok, f.listBranches))
 	mux.HandleFunc("GET "+repo+"/raw/{path...}", f.serveRaw)

@@ -3,6 +3,7 @@ package forgejofake
 import (
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"millrace/clients/git"
@@ -80,6 +81,28 @@ func (f *Fake) showPermission(c *call) (any, error) {
 		permission = "owner"
 	}
 	return object{"permission": permission, "role_name": permission, "user": f.userJSON(login)}, nil
+}
+
+func (f *Fake) showUser(c *call) (any, error) {
+	login := c.r.PathValue("user")
+	if _, ok := f.forge.Person(login); !ok {
+		return nil, notFound()
+	}
+	return f.userJSON(login), nil
+}
+
+// searchRepos finds the repositories that a user owns or contributes to.
+func (f *Fake) searchRepos(c *call) (any, error) {
+	wanted, data := c.r.URL.Query().Get("uid"), []object{}
+	all := slices.DeleteFunc(f.forge.Repos(), func(r fakeforge.Repo) bool {
+		return wanted != "" && !slices.ContainsFunc(f.forge.Persons(), func(p fakeforge.Person) bool {
+			return strconv.FormatInt(p.ID, 10) == wanted && (r.ForkOwner() == p.Login || f.forge.Level(r.Path, p.Login) >= fakeforge.Collaborator)
+		})
+	})
+	for _, r := range paged(c, all) {
+		data = append(data, f.repoJSON(c.base, r, false))
+	}
+	return object{"ok": true, "data": data}, nil
 }
 
 func (f *Fake) fork(c *call) (any, error) {

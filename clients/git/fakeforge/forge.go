@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -146,6 +147,17 @@ func (f *Forge) Person(login string) (Person, bool) {
 		return Person{ID: 0, Login: login, Name: login}, false
 	}
 	return *p, true
+}
+
+// Persons are all who are known, by login.
+func (f *Forge) Persons() []Person {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []Person
+	for _, login := range slices.Sorted(maps.Keys(f.world.People)) {
+		all = append(all, *f.world.People[login])
+	}
+	return all
 }
 
 // SetGroup makes a group of these members, and nobody else.

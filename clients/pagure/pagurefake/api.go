@@ -87,6 +87,7 @@ func (f *Fake) routes() *http.ServeMux {
 		return object{"username": login}, err
 	}))
 	mux.HandleFunc("GET /api/0/group/{group}", f.plain(f.showGroup))
+	mux.HandleFunc("GET /api/0/projects", f.plain(f.listProjects))
 	mux.HandleFunc("POST /api/0/fork", f.plain(f.fork))
 	mux.HandleFunc("/api/0/", f.serveProject)
 	mux.HandleFunc("GET /_dg/anitya/{namespace}/{name}", f.showExtra(monitoring))

@@ -113,3 +113,27 @@ func first(names []string) string {
 	}
 	return names[0]
 }
+
+// listProjects lists the projects that match, by name.
+func (f *Fake) listProjects(r *http.Request) (any, error) {
+	query := r.URL.Query()
+	user, namespace, forks := query.Get("username"), query.Get("namespace"), query.Get("fork")
+	all := slices.DeleteFunc(f.forge.Repos(), func(p fakeforge.Repo) bool {
+		return namespace != "" && p.Namespace() != namespace || user != "" && f.forge.Level(p.Path, user) < fakeforge.Collaborator ||
+			forks == "false" && p.Parent != "" || forks == "true" && p.Parent == ""
+	})
+	base := f.address(r)
+	of, pagination, err := paged(&call{r: r, form: query}, base, all)
+	if err != nil {
+		return nil, err
+	}
+	projects := []object{}
+	for _, p := range of {
+		about := f.projectJSON(base, p)
+		if query.Get("short") == "true" {
+			about = object{"name": p.Name(), "namespace": p.Namespace(), "fullname": p.Path, "description": p.Description}
+		}
+		projects = append(projects, about)
+	}
+	return object{"projects": projects, "total_projects": len(all), "pagination": pagination, "args": object{"username": user, "namespace": namespace}}, nil
+}
