@@ -20,6 +20,7 @@ import (
 // Automating is what pages of automation ask about packages; *jobs.Runner knows.
 type Automating interface {
 	FindPackage(ctx context.Context, name string) (*models.Project, error)
+	OwnPackages(ctx context.Context, login string) (*jobs.OwnPackages, error)
 	PackageFile(ctx context.Context, p *models.Project) (*jobs.PackageFile, error)
 	Foresee(ctx context.Context, p *models.Project, automated *models.PackageConfig, file *jobs.PackageFile) (*models.Foresight, []models.Decision, error)
 	Readiness(ctx context.Context, p *models.Project) []models.Readiness

@@ -80,6 +80,9 @@ func newShop(t testing.TB, s *store.Store) *shop {
 	}
 	d.runner.Forges[at.Forge] = jobs.PackagesForge{Packages: d.runner.Packages}
 	d.runner.Kinds = map[models.StepKind]jobs.Kind{models.PullFromUpstreamStep: nil, models.KojiBuildStep: nil, models.BodhiUpdateStep: nil}
+	if d.runner.Queue, err = jobs.NewQueue(s, d.runner.RiverConfig(jobs.Capacity{})); err != nil {
+		t.Fatal(err)
+	}
 	d.Automating = d.runner
 	d.Rights = &access.Rights{Store: s, Log: quietLog(), Operators: d.Logins.Operators, DistGit: client, DistGitHost: at.Forge}
 	d.stock(t, "hello")
@@ -576,10 +579,10 @@ func TestAutomationOfMany(t *testing.T) {
 		}
 		ada := d.browser()
 		ada.login(t, "ada")
-		says(t, ada.open(t, "/packages"), "No package")
+		says(t, ada.open(t, "/packages"), "2 packages of yours in dist-git", "cowsay nothing", "hello nothing")
 		ada.post(t, helloAutomation, switches(url.Values{"pull_from_upstream.upstream_tag_template": {"v{version}"}}, models.JobPullFromUpstream))
 		w := ada.open(t, "/packages")
-		says(t, w, "Those that you may commit to", "hello", "proposing new versions")
+		says(t, w, "2 packages of yours in dist-git", "hello proposing new versions")
 		contains(t, w, `name="package" value="hello"`, `href="/packages?all=1"`)
 		says(t, d.get(t, "/packages"), "In dist-git, as far as anything happened to them here.", "hello")
 

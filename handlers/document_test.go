@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -156,6 +157,10 @@ func (s stock) FindPackage(_ context.Context, name string) (*models.Project, err
 		return nil, models.ErrNotFound
 	}
 	return s.Project, nil
+}
+
+func (s stock) OwnPackages(context.Context, string) (*jobs.OwnPackages, error) {
+	return &jobs.OwnPackages{Names: []string{s.Name}, At: time.Now()}, nil
 }
 
 func (stock) PackageFile(context.Context, *models.Project) (*jobs.PackageFile, error) {

@@ -17,58 +17,6 @@ import (
 // manyAtOnce is how many packages are looked into at once.
 const manyAtOnce = 8
 
-// listPackages lists the packages in dist-git that something happened to: those
-// of the viewer, if any are known, or all.
-func (s *Server) listPackages(w http.ResponseWriter, r *http.Request) error {
-	if s.PackageForge == "" {
-		return &refusal{status: http.StatusNotFound, detail: "This service works with no dist-git."}
-	}
-	ctx, q := r.Context(), r.URL.Query()
-	text, err := textParam(q, "q")
-	if err != nil {
-		return err
-	}
-	filter := models.ProjectFilter{Query: text, Forge: s.PackageForge, Namespace: packageSpace}
-	if visitOf(r).json {
-		return s.projectList(w, r, text, filter)
-	}
-	page := views.PackagesPage{Query: text}
-	if viewer := viewerOf(r); viewer != nil {
-		own, err := s.Store.PackagesOf(ctx, viewer.ID, s.PackageForge, packageSpace)
-		if err != nil {
-			return err
-		}
-		page.Own = len(own) > 0
-		if page.Mine = page.Own && text == "" && q.Get("all") == ""; page.Mine {
-			for _, p := range own {
-				page.Rows = append(page.Rows, views.PackageRow{Project: p})
-			}
-		}
-	}
-	if !page.Mine {
-		list, err := s.Store.Projects(ctx, filter, listPage(r))
-		if err != nil {
-			return err
-		}
-		page.Cursors = list.Cursors
-		for _, row := range list.Rows {
-			page.Rows = append(page.Rows, views.PackageRow{Project: row.Project, Last: row.Last})
-		}
-	}
-	ids := make([]int64, len(page.Rows))
-	for i, row := range page.Rows {
-		ids[i] = row.ID
-	}
-	by, err := s.Store.AutomationsOf(ctx, ids)
-	if err != nil {
-		return err
-	}
-	for i := range page.Rows {
-		page.Rows[i].Jobs = by[page.Rows[i].ID]
-	}
-	return s.render(w, r, http.StatusOK, views.Packages(page))
-}
-
 // showMany is the form that switches jobs of several packages.
 func (s *Server) showMany(w http.ResponseWriter, r *http.Request) error {
 	names, err := namesOf(r.URL.Query())

@@ -91,16 +91,7 @@ const packageSpace = "rpms"
 
 // showPackage shows a package and its releases.
 func (s *Server) showPackage(w http.ResponseWriter, r *http.Request) error {
-	name := param(r, "name")
-	p, err := s.Store.ProjectAtPath(r.Context(), s.PackageForge+"/"+packageSpace+"/"+name)
-	if short, isJSON := strings.CutSuffix(name, ".json"); isMissing(err) && isJSON {
-		if p, err = s.Store.ProjectAtPath(r.Context(), s.PackageForge+"/"+packageSpace+"/"+short); err == nil {
-			visitOf(r).json = true
-		}
-	}
-	if isMissing(err) {
-		return &refusal{status: http.StatusNotFound, detail: "No package is known by that name. A package is known once something happened to it in dist-git."}
-	}
+	p, err := s.packageAt(r, param(r, "name"))
 	if err != nil {
 		return err
 	}
@@ -123,11 +114,13 @@ func (s *Server) showPackage(w http.ResponseWriter, r *http.Request) error {
 	if visitOf(r).json {
 		return s.writeJSON(w, r, Package{Project: *s.apiProject(p), Releases: each(page.Ways, s.apiWay)})
 	}
-	recent, err := s.Store.Pipelines(r.Context(), models.PipelineFilter{ProjectID: p.ID}, models.Page{Limit: recentShown})
-	if err != nil {
-		return err
+	if p.ID != 0 { // something happened to it
+		recent, err := s.Store.Pipelines(r.Context(), models.PipelineFilter{ProjectID: p.ID}, models.Page{Limit: recentShown})
+		if err != nil {
+			return err
+		}
+		page.Recent = *recent
 	}
-	page.Recent = *recent
 	part, err := fragment(r, map[string]func(views.PackagePage) templ.Component{"releases": views.PackageReleases}, views.Package)
 	if err != nil {
 		return err

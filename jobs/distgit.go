@@ -26,6 +26,10 @@ type DistGit interface {
 	GroupMembers(ctx context.Context, group string) ([]string, error)
 	HasCommit(ctx context.Context, repo, user, branch string) (bool, error)
 
+	// RepositoriesOf are the names of the repositories in a namespace that user may
+	// do anything with, sorted.
+	RepositoriesOf(ctx context.Context, user, namespace string) ([]string, error)
+
 	// Branches are the heads of all branches, by name.
 	Branches(ctx context.Context, repo string) (map[string]string, error)
 	// File returns a file at a branch or commit, of at most limit bytes.

@@ -128,6 +128,9 @@ func (r *Runner) workers() *river.Workers {
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[watchArgs]) error {
 		return r.watch(ctx, job.Args.Product)
 	}))
+	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[findPackagesArgs]) error {
+		return r.findPackages(ctx, job.Args.Login)
+	}))
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[advanceArgs]) error {
 		return r.Advance(ctx, job.Args.Pipeline)
 	}))

@@ -1,6 +1,8 @@
 package views
 
 import (
+	"time"
+
 	"millrace/models"
 )
 
@@ -10,10 +12,16 @@ const MostPackages = 50
 // PackagesPage lists packages in dist-git.
 type PackagesPage struct {
 	Query string // q: part of the name
-	Mine  bool   // only those of the viewer, as far as is known here
-	Own   bool   // the viewer has some
+	Own   bool   // somebody is logged in, and may see theirs alone
+	Mine  bool   // only those of the viewer
 	Rows  []PackageRow
+	// Of all, these are cursors; of the viewer's, names with which a part begins.
 	models.Cursors
+
+	// Of the viewer's:
+	AskedAt time.Time // when dist-git said which they are; zero: it has not yet
+	Known   int       // how many there are
+	Found   int       // how many have Query in their names
 }
 
 // PackageRow is a package in the list.
@@ -27,7 +35,18 @@ func (p PackagesPage) at(before, after string) string {
 	if before == "" && after == "" {
 		return ""
 	}
+	if p.Mine {
+		return withQuery(PackagesURL(), "q", p.Query, "from", before+after)
+	}
 	return withQuery(PackagesURL(), "q", p.Query, "all", "1", "before", before, "after", after)
+}
+
+// all is "1" for the list of all packages, for who could see theirs alone.
+func (p PackagesPage) all() string {
+	if p.Own && !p.Mine {
+		return "1"
+	}
+	return ""
 }
 
 // ManyAutomationURL switches jobs of several packages.

@@ -249,6 +249,20 @@ func otherReadings(t *testing.T, s *store.Store) []reading {
 		{"due products", func(ctx context.Context, s *store.Store) error {
 			return s.InTx(ctx, func(tx *store.Tx) error { return ignore(tx.DueProducts(ctx, store.Now(), 10)) })
 		}},
+		{"projects by name", func(ctx context.Context, s *store.Store) error {
+			project, err := s.Project(ctx, p.ProjectID)
+			if err != nil {
+				return err
+			}
+			rows, err := s.ProjectsNamed(ctx, project.Forge, project.Namespace, []string{project.Name, "none"})
+			if err == nil && len(rows) != 1 {
+				err = fmt.Errorf("%d projects were found", len(rows))
+			}
+			return err
+		}},
+		{"what somebody has", func(ctx context.Context, s *store.Store) error {
+			return ignore(s.PackagesOf(ctx, 1, "forge.test", "rpms"))
+		}},
 		{"what is switched on", func(ctx context.Context, s *store.Store) error { return ignore(s.Automations(ctx, p.ProjectID)) }},
 		{"what was held", func(ctx context.Context, s *store.Store) error {
 			return s.InTx(ctx, func(tx *store.Tx) error {

@@ -67,6 +67,21 @@ func (q queries) Projects(ctx context.Context, f models.ProjectFilter, page mode
 	return list, err
 }
 
+// ProjectsNamed returns those projects of a namespace that are known, by these
+// names and in their order.
+func (q queries) ProjectsNamed(ctx context.Context, forge, namespace string, names []string) ([]*models.ProjectRow, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	var projects []*models.Project
+	err := q.db.NewSelect().Model(&projects).Where("project.forge = ?", forge).Where("project.namespace = ?", namespace).
+		Where("project.name IN (?)", bun.List(names)).Order("project.name").Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading projects of %s: %w", namespace, err)
+	}
+	return withLast(ctx, q.db, projects)
+}
+
 // byActivity orders projects by their last activity, newest first, from a
 // cursor on; backward says that they come in the opposite order.
 func byActivity(q *bun.SelectQuery, page models.Page) (_ *bun.SelectQuery, backward bool, err error) {
