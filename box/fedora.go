@@ -39,7 +39,7 @@ func (b *Box) startFedora(ctx context.Context) (err error) {
 	if err := b.Bugzilla.Open(b.path("bugzilla")); err != nil {
 		return err
 	}
-	b.Anitya = &anityafake.Server{Publish: b.bus.publish, FileBug: b.Bugzilla.Release}
+	b.Anitya = &anityafake.Server{Publish: b.bus.publish, FileBug: b.fileBug}
 	if err := b.Anitya.Open(b.path("anitya")); err != nil {
 		return err
 	}
@@ -76,6 +76,9 @@ func (b *Box) startPackages(ctx context.Context) (err error) {
 		return err
 	}
 	b.Pagure = pagurefake.New(b.Packages, pagurefake.Config{URL: b.access.DistGitURL, Publish: b.bus.publish, Visitor: visitor, Log: b.log})
+	if err := b.setMonitoring(); err != nil {
+		return err
+	}
 	b.Lookaside, err = lookasidefake.New(lookasidefake.Config{
 		Dir: b.path("lookaside"), Users: map[string]string{base64.StdEncoding.EncodeToString([]byte(b.access.KerberosToken)): packager},
 		Known:   func(pkg string) bool { _, err := b.Packages.Repo(pkg); return err == nil },

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"millrace/clients/anitya"
 	"millrace/clients/bodhi/bodhifake"
 	"millrace/clients/bugzilla/bugzillafake"
 	"millrace/clients/git/fakeforge"
@@ -176,4 +177,16 @@ func karmaOf(u bodhifake.Update) int {
 		karma += c.Karma
 	}
 	return karma
+}
+
+// showAnitya lists what release monitoring knows, or one project of it.
+func (b *Box) showAnitya(_ context.Context, r *http.Request) (templ.Component, error) {
+	projects := b.Anitya.Projects()
+	if id := r.PathValue("id"); id != "" {
+		projects = slices.DeleteFunc(projects, func(p anitya.Project) bool { return strconv.FormatInt(p.ID, 10) != id })
+		if len(projects) == 0 {
+			return nil, fmt.Errorf("project %s of release monitoring: %w", id, githubfake.ErrNotFound)
+		}
+	}
+	return monitoring(projects), nil
 }

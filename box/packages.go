@@ -25,7 +25,8 @@ type pack struct {
 	owner    string
 	rights   fakeforge.Access // of the others
 	branches []string         // besides rawhide
-	watched  bool             // by release monitoring
+	known    bool             // release monitoring knows what it is made of
+	watched  bool             // its owners want to be told of new versions
 	config   string           // .packit.yaml in dist-git, with the upstream's address for %s; empty: none
 }
 
@@ -51,7 +52,7 @@ var packs = []pack{
 	},
 	{
 		name: "loom", upstream: "fedora-crafts/loom", owner: "pavel", rights: fakeforge.Access{Admins: []string{"maren"}, Committers: []string{packager}}, branches: olderBranches,
-		watched: true,
+		known: true, watched: true,
 		config: "# What release monitoring finds is proposed here.\nupstream_project_url: %s\n" + strings.Replace(chainJobs, "jobs:\n", `jobs:
 - job: pull_from_upstream
   trigger: release
@@ -62,6 +63,7 @@ var packs = []pack{
 	},
 	{
 		name: "sluice", upstream: "mill/monorepo", owner: "wren-okafor", rights: fakeforge.Access{Admins: []string{"pavel"}, Committers: []string{packager}}, branches: []string{"f44"},
+		known: true,
 		config: `# It is built first, and its update waits for wheel.
 jobs:
 - job: koji_build
@@ -97,7 +99,7 @@ jobs:
 	},
 	{
 		name: "almanac", upstream: "mill/almanac", owner: "maren", rights: fakeforge.Access{Admins: []string{"pavel"}, Committers: []string{packager}}, branches: olderBranches,
-		watched: true,
+		known: true, watched: true,
 	},
 }
 
@@ -167,13 +169,44 @@ func (b *Box) pack(ctx context.Context, forge *fakeforge.Forge, p *pack) error {
 			return err
 		}
 	}
-	if !p.watched {
+	if !p.known {
 		return nil
 	}
 	id := b.Anitya.Add(anitya.Project{
 		Name: p.name, Homepage: home, Backend: "GitHub", Ecosystem: home, Version: version, Versions: []string{version}, StableVersions: []string{version},
 	})
 	return b.Anitya.Map(anitya.Fedora, p.name, id)
+}
+
+// setMonitoring says in dist-git of each package whether its owners want to be told
+// of new versions, unless it is said already.
+func (b *Box) setMonitoring() error {
+	for i := range packs {
+		p := &packs[i]
+		repo, err := b.Packages.Repo("rpms/" + p.name)
+		if err != nil {
+			return err
+		}
+		if repo.Notes["monitoring"] != "" {
+			continue
+		}
+		setting := "no-monitoring"
+		if p.watched {
+			setting = "monitoring"
+		}
+		if err := b.Pagure.SetMonitoring(repo.Path, setting); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileBug files the bug about a new version, if the owners of the package want it.
+func (b *Box) fileBug(pkg, version string) int {
+	if repo, err := b.Packages.Repo("rpms/" + pkg); err != nil || repo.Notes["monitoring"] != "monitoring" {
+		return 0
+	}
+	return b.Bugzilla.Release(pkg, version)
 }
 
 // seedArchive puts an archive of upstream into the lookaside cache, and returns its

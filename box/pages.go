@@ -59,6 +59,8 @@ func (b *Box) routes() http.Handler {
 	own.HandleFunc("GET /testing-farm/{$}", b.page(b.showFarm))
 	own.HandleFunc("GET /bodhi/{$}", b.page(b.showBodhi))
 	own.HandleFunc("GET /fedora/{$}", b.page(b.showFedora))
+	own.HandleFunc("GET /anitya/{$}", b.page(b.showAnitya))
+	own.HandleFunc("GET /anitya/project/{id}/{$}", b.page(b.showAnitya))
 	own.HandleFunc("POST /fedora/pass", b.do(b.actPass))
 	own.HandleFunc("POST /fedora/fail", b.do(b.actFailBuild))
 	own.HandleFunc("POST /fedora/merge/{package}", b.do(b.actDistGitMerge))

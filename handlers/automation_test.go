@@ -420,6 +420,20 @@ func TestReadiness(t *testing.T) {
 	t.Cleanup(monitoring.Close)
 	d.runner.Monitoring, d.runner.MonitoringURL = &anitya.Client{BaseURL: monitoring.URL}, "https://monitoring.test"
 	says(t, b.open(t, helloAutomation+"/readiness", "HX-Request", "true"), "Nobody watches for new versions of it")
+	if err := watch.Map(anitya.Fedora, "hello", watch.Add(anitya.Project{Name: "hello", Versions: []string{"1.0"}, StableVersions: []string{"1.0"}})); err != nil {
+		t.Fatal(err)
+	}
+	says(t, b.open(t, helloAutomation+"/readiness"), "Release monitoring Missing It is switched off for this package in dist-git", "Switch it on with “Monitoring status”")
+	if err := d.pagure.SetMonitoring("rpms/hello", "monitoring"); err != nil {
+		t.Fatal(err)
+	}
+	says(t, b.open(t, helloAutomation+"/readiness"), "Release monitoring Good It is made of the project 4242, hello, whose newest version is 1.0.")
+	d.commit(t, "hello", map[string]string{"monitoring.toml": "monitoring = false\n"})
+	says(t, b.open(t, helloAutomation+"/readiness"), "Write monitoring = true into monitoring.toml on rawhide.")
+	d.commit(t, "hello", map[string]string{"monitoring.toml": "monitoring = [\n"})
+	says(t, b.open(t, helloAutomation+"/readiness"), "The file monitoring.toml on rawhide cannot be read")
+	d.commit(t, "hello", map[string]string{"monitoring.toml": "monitoring = true\n"})
+	says(t, b.open(t, helloAutomation+"/readiness"), "It is made of the project 4242")
 	d.commit(t, "hello", map[string]string{"hello.spec": "Name: hello\n%include version.inc\n", "dead.package": "Nobody said hello\n"})
 	if err := d.distGit.SetAccess("rpms/hello", fakeforge.Access{Owner: "ada", Committers: []string{"packit"}}); err != nil {
 		t.Fatal(err)

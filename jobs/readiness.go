@@ -138,6 +138,13 @@ func (r *Runner) checkMonitoring(ctx context.Context, p *models.Project) (models
 			HowTo: "Add its upstream project to release monitoring, and map it to the package " + p.Name + " in Fedora.", URL: r.MonitoringURL,
 		}, nil
 	}
+	off, err := r.monitoringOff(ctx, p)
+	if err != nil {
+		return models.Readiness{}, err
+	}
+	if off != nil {
+		return *off, nil
+	}
 	text := fmt.Sprintf("It is made of the project %d, %s", project.ID, project.Name)
 	if newest := project.NewestStable(); newest != "" {
 		text += ", whose newest version is " + newest

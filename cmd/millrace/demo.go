@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -250,7 +251,7 @@ func (d *demo) settings(base string, a box.Access) *settings {
 	s.Bus.Tokens = []string{a.BusToken}
 	s.Bus.URL, s.Bus.Queue, s.Bus.CA, s.Bus.Certificate, s.Bus.Key = a.Bus.URL, a.Bus.Queue, a.Bus.Authority, a.Bus.Certificate, a.Bus.Key
 	s.DistGit.URL, s.DistGit.User, s.DistGit.Token = a.DistGitURL, a.PackagesUser, a.PackagesToken
-	s.Monitoring.URL = "" // the box has none
+	s.Monitoring.URL = a.AnityaURL
 	s.Lookaside.URL, s.Bugzilla.URL, s.Kerberos.Token = a.LookasideURL, a.BugzillaURL, a.KerberosToken
 	s.FASJSON.URL, s.FASJSON.Token = a.FASJSONURL, a.FASJSONToken
 	s.Login.Issuer, s.Login.ClientID, s.Login.ClientSecret = a.Issuer, a.ClientID, a.ClientSecret
@@ -271,7 +272,7 @@ func hostOf(address string) string {
 }
 
 // welcome lets the box's namespaces in, as an operator would with millrace allow,
-// takes its people's accounts at the forge for proved, and gives a new database a
+// says of projects that are only made up why they cannot run, takes its people's accounts at the forge for proved, and gives a new database a
 // past.
 func (d *demo) welcome(ctx context.Context, v *service, b *box.Box) error {
 	allowed := []*models.Allowance{{Forge: v.runner.Packages.Host, Namespace: "rpms"}}
@@ -280,9 +281,24 @@ func (d *demo) welcome(ctx context.Context, v *service, b *box.Box) error {
 			allowed = append(allowed, &models.Allowance{Forge: v.settings.GitHub.Host, Namespace: n.Name})
 		}
 	}
+	var madeUp []*models.Allowance
+	if d.story == "" {
+		for _, full := range seed.Names(seed.Small) {
+			namespace, name, _ := strings.Cut(full, "/")
+			madeUp = append(madeUp, &models.Allowance{Forge: v.settings.GitHub.Host, Namespace: namespace, Name: name})
+		}
+	}
 	err := v.store.InTx(ctx, func(tx *store.Tx) error {
 		for _, a := range allowed {
 			a.State, a.Actor, a.Reason = models.AllowedState, "demo", "It is in the box."
+			if err := tx.SetAllowance(ctx, a); err != nil {
+				return err
+			}
+		}
+		for _, a := range madeUp {
+			a.State, a.Actor = models.DeniedState, "demo"
+			a.Reason = "It is part of the past that this demo made up, and has no repository that anything could run on. " +
+				"Open a pull request in the box, at " + b.URL() + "/, and run that again."
 			if err := tx.SetAllowance(ctx, a); err != nil {
 				return err
 			}

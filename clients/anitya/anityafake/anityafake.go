@@ -26,8 +26,9 @@ type Server struct {
 	// Publish sends a message to the bus, with its full topic.
 	Publish func(topic string, body []byte)
 	// FileBug files, or brings up to date, the bug that says that a package of
-	// Fedora has a new version, and returns its number. Without it, nobody is
-	// told of new versions in Fedora.
+	// Fedora has a new version, and returns its number, or 0 for a package whose
+	// owners do not want it. Without a bug, nobody is told of new versions in
+	// Fedora.
 	FileBug func(pkg, version string) int
 
 	faults fault.Faults
@@ -164,6 +165,9 @@ func (s *Server) Release(project int64, versions, stable []string) error {
 			continue
 		}
 		bug := s.FileBug(pkg, versions[0])
+		if bug == 0 {
+			continue
+		}
 		err := s.publish(hotnessTopic, map[string]any{
 			"package": pkg, "bug": map[string]any{"bug_id": bug}, "trigger": map[string]any{"topic": versionTopic, "msg": message},
 		})
