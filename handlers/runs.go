@@ -52,7 +52,13 @@ func (s *Server) showTarget(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := views.RunPage{RunPlace: *place}
 	if n := len(place.Attempts); n > 0 {
-		page.Steer = s.steerOf(r, place.Pipeline, place.Attempts[n-1].PipelineID, place.Attempts[n-1].Attempt)
+		p := place.Pipeline
+		if viewerOf(r) != nil { // whose rights depend on the packages that the steps' configs name
+			if p, err = s.Store.Pipeline(r.Context(), id); err != nil {
+				return err
+			}
+		}
+		page.Steer = s.steerOf(r, p, place.Attempts[n-1].PipelineID, place.Attempts[n-1].Attempt)
 	}
 	if page.Log, err = s.logSlice(r, place.Target.Run); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"millrace/clients/fasjson"
+	"millrace/clients/pagure"
 	"millrace/jobs/access"
 	"millrace/models"
 	"millrace/models/store"
@@ -33,6 +34,7 @@ func TestRerunOfBuildsAlone(t *testing.T) {
 		h.runner.Kinds[models.ProposeStep] = idle{}
 		h.Rights = &access.Rights{
 			Store: s, Log: quietLog(), Forges: map[string]access.Forge{"github.com": asked{}}, Accounts: &fasjson.Client{BaseURL: "http://127.0.0.1:1"},
+			DistGit: &pagure.Client{BaseURL: "http://127.0.0.1:1"},
 		}
 		g := storetest.Pipeline(t, s, "mill/wheel", 77, storetest.Shape{
 			{Kind: models.SRPMStep, Targets: []string{"source"}},
@@ -70,6 +72,23 @@ func TestRerunOfBuildsAlone(t *testing.T) {
 			if w.Code != want {
 				t.Errorf("%s: status %d, want %d", query, w.Code, want)
 			}
+		}
+		// Who may commit to the package that the config names may rerun it here too.
+		if _, err := s.Writer().NewRaw(`UPDATE steps SET config = ? WHERE name = 'propose_downstream-2'`,
+			`{"downstream_package_name": "wheel"}`).Exec(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.write(t, func(tx *store.Tx) error {
+			u := &models.User{Login: "ada"}
+			return errors.Join(tx.SaveUser(t.Context(), u), tx.SaveGrant(t.Context(), u.ID, "rpms/wheel", "dist-git", models.Grant{Role: models.Committer}))
+		})
+		var newest int64
+		if err := s.Writer().NewRaw("SELECT max(id) FROM pipelines").Scan(t.Context(), &newest); err != nil {
+			t.Fatal(err)
+		}
+		w = ada.open(t, fmt.Sprintf("/pipelines/%d/steps/propose_downstream-2/rawhide", newest))
+		if body := w.Body.String(); !strings.Contains(body, `id="rerun-menu"`) || strings.Contains(body, "This writes to Fedora") {
+			t.Error("the page of the target does not offer to propose again")
 		}
 	})
 }
