@@ -25,7 +25,7 @@ func (r *Runner) announce(ctx context.Context, tx *store.Tx, e *models.Event, ne
 			return 0, err
 		}
 		made.ProjectID, made.EventID = made.Project.ID, e.ID
-		if err := tx.SaveProduct(ctx, made.Product, made.From...); err != nil {
+		if err := r.saveProduct(ctx, tx, made.Product, made.From...); err != nil {
 			return 0, err
 		}
 		if made.EventID != e.ID {

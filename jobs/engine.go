@@ -38,6 +38,8 @@ type Engine struct {
 
 	LogLimit int // bytes of a log that are kept; 0: a default
 
+	Teller *Teller // nil: nobody is told what happened, but forges
+
 	arrivals arrivals
 }
 
@@ -138,6 +140,9 @@ func (e *Engine) advanceTaking(ctx context.Context, tx *store.Tx, g *models.Grap
 			return nil, err
 		}
 		if err := e.wantTroubles(ctx, tx, g); err != nil {
+			return nil, err
+		}
+		if err := e.tellOf(ctx, tx, g); err != nil {
 			return nil, err
 		}
 	}
@@ -473,7 +478,7 @@ func (e *Engine) apply(ctx context.Context, tx *store.Tx, g *models.Graph, outco
 			return err
 		}
 		made.ProjectID = made.Project.ID
-		if err := tx.SaveProduct(ctx, made.Product, made.From...); err != nil {
+		if err := e.saveProduct(ctx, tx, made.Product, made.From...); err != nil {
 			return err
 		}
 	}

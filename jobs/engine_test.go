@@ -94,7 +94,7 @@ func newRunner(t *testing.T, s *store.Store) (*Runner, map[models.StepKind]*serv
 	if err := Migrate(context.Background(), s); err != nil {
 		t.Fatal(err)
 	}
-	queue, err := NewQueue(s, r.RiverConfig(Capacity{Intake: 4, Work: 8, Poll: 4, Report: 2, Logs: 1}))
+	queue, err := NewQueue(s, r.RiverConfig(Capacity{Intake: 4, Work: 8, Poll: 4, Report: 2, Logs: 1, Tell: 4}))
 	if err != nil {
 		t.Fatal(err)
 	}

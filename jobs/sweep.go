@@ -51,7 +51,7 @@ func (r *Runner) sweep(ctx context.Context) error {
 		if lapsed > 0 {
 			r.Log.WarnContext(ctx, "leases are over; others take the work up", "groups", lapsed)
 		}
-		for _, look := range []func(context.Context, *store.Tx) error{r.hint, r.pollDue, r.watchDue, r.remind} {
+		for _, look := range []func(context.Context, *store.Tx) error{r.hint, r.pollDue, r.watchDue, r.remind, r.tellDue} {
 			if err := look(ctx, tx); err != nil {
 				return err
 			}

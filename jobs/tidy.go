@@ -14,6 +14,7 @@ type Retention struct {
 	Logs       time.Duration
 	Deliveries time.Duration // the bodies of messages
 	Events     time.Duration // of events without pipelines
+	Happenings time.Duration // what people and programs were told
 }
 
 // heartbeat is how often a process says that it is alive.
@@ -60,7 +61,7 @@ func (r *Runner) leave(ctx context.Context) {
 // tidy removes what is old.
 func (r *Runner) tidy(ctx context.Context, keep Retention) error {
 	gone, err := r.Store.Forget(ctx, store.Now(), store.Ages{
-		Logs: keep.Logs, Bodies: keep.Deliveries, Events: keep.Events,
+		Logs: keep.Logs, Bodies: keep.Deliveries, Events: keep.Events, Happenings: keep.Happenings,
 		Changes: keepChanges, Workers: keepWorkers, Leases: keepLeases, Logins: keepLogins, Tokens: keepTokens, Grants: keepGrants,
 	}, 500)
 	if gone != (store.Forgotten{}) {

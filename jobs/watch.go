@@ -75,7 +75,7 @@ func (r *Runner) watch(ctx context.Context, id int64) error {
 				next.PollAt = at
 			}
 		}
-		if err := tx.SaveProduct(ctx, next); err != nil {
+		if err := r.saveProduct(ctx, tx, next); err != nil {
 			return err
 		}
 		for _, made := range found.news {
@@ -83,7 +83,7 @@ func (r *Runner) watch(ctx context.Context, id int64) error {
 				return err
 			}
 			made.ProjectID = made.Project.ID
-			if err := tx.SaveProduct(ctx, made.Product, made.From...); err != nil {
+			if err := r.saveProduct(ctx, tx, made.Product, made.From...); err != nil {
 				return err
 			}
 		}

@@ -19,6 +19,7 @@ const (
 	pollQueue   = "poll"   // services to ask
 	reportQueue = "report" // forges to tell
 	logQueue    = "logs"   // logs to fetch
+	tellQueue   = "tell"   // people and programs to tell
 )
 
 // handleDeliveryArgs asks to understand a stored delivery.
@@ -56,6 +57,18 @@ type watchArgs struct {
 	Product int64 `json:"product"`
 }
 
+// hookArgs says that something is to be sent to a hook.
+type hookArgs struct {
+	Hook int64 `json:"hook"`
+}
+
+// mailArgs says that mail is to be sent to a person.
+type mailArgs struct {
+	User int64 `json:"user"`
+}
+
+func (hookArgs) Kind() string           { return "tell_hook" }
+func (mailArgs) Kind() string           { return "tell_person" }
 func (watchArgs) Kind() string          { return "watch" }
 func (handleDeliveryArgs) Kind() string { return "handle_delivery" }
 func (workArgs) Kind() string           { return "work" }
@@ -72,6 +85,8 @@ func (pollArgs) InsertOpts() river.InsertOpts           { return opts(pollQueue,
 func (watchArgs) InsertOpts() river.InsertOpts          { return opts(pollQueue, 1) }
 func (advanceArgs) InsertOpts() river.InsertOpts        { return opts(intakeQueue, 5) }
 func (reportArgs) InsertOpts() river.InsertOpts         { return opts(reportQueue, 1) }
+func (hookArgs) InsertOpts() river.InsertOpts           { return opts(tellQueue, 1) }
+func (mailArgs) InsertOpts() river.InsertOpts           { return opts(tellQueue, 1) }
 func (fetchLogArgs) InsertOpts() river.InsertOpts       { return opts(logQueue, 6) }
 
 func opts(queue string, tries int) river.InsertOpts {
@@ -80,11 +95,11 @@ func opts(queue string, tries int) river.InsertOpts {
 
 // Capacity is how many jobs of each sort one process works on at a time.
 type Capacity struct {
-	Intake, Work, Poll, Report, Logs int
+	Intake, Work, Poll, Report, Logs, Tell int
 }
 
 // DefaultCapacity is mostly waiting for the network, so it is more than cores.
-var DefaultCapacity = Capacity{Intake: 16, Work: 64, Poll: 16, Report: 8, Logs: 4}
+var DefaultCapacity = Capacity{Intake: 16, Work: 64, Poll: 16, Report: 8, Logs: 4, Tell: 8}
 
 // RiverConfig is the queue's configuration of a process that works. The zero
 // Capacity makes one that only adds jobs.
@@ -109,7 +124,7 @@ func (r *Runner) RiverConfig(capacity Capacity) *river.Config {
 	config.Queues = map[string]river.QueueConfig{
 		intakeQueue: {MaxWorkers: capacity.Intake}, workQueue: {MaxWorkers: capacity.Work},
 		pollQueue: {MaxWorkers: capacity.Poll}, reportQueue: {MaxWorkers: capacity.Report},
-		logQueue: {MaxWorkers: capacity.Logs},
+		logQueue: {MaxWorkers: capacity.Logs}, tellQueue: {MaxWorkers: capacity.Tell},
 	}
 	return config
 }
@@ -139,6 +154,12 @@ func (r *Runner) workers() *river.Workers {
 	}))
 	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[fetchLogArgs]) error {
 		return r.fetchLog(ctx, job.Args.Run, job.Attempt >= job.MaxAttempts)
+	}))
+	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[hookArgs]) error {
+		return r.tellHook(ctx, job.Args.Hook)
+	}))
+	river.AddWorker(workers, river.WorkFunc(func(ctx context.Context, job *river.Job[mailArgs]) error {
+		return r.tellPerson(ctx, job.Args.User)
 	}))
 	return workers
 }

@@ -19,6 +19,7 @@ type Graph struct {
 	groups  map[int64]bool
 	steps   map[int64]bool
 	touched bool
+	ended   bool // the pipeline came to its end
 }
 
 // Visible reports whether anything that people see was changed since loading.
@@ -213,9 +214,9 @@ func (g *Graph) needsPassed(step *Step, target *Target) (ok bool, obstacle strin
 	return ok, ""
 }
 
-// endWords say of what is needed how it ended.
+// endWords say how something ended, after its name.
 var endWords = map[State]string{
-	Failed: "failed", Error: "ended in an error", Canceled: "was canceled", Skipped: "was skipped", Superseded: "was superseded",
+	Passed: "passed", Failed: "failed", Error: "ended in an error", Canceled: "was canceled", Skipped: "was skipped", Superseded: "was superseded",
 }
 
 // notPassed says for people why something that needs a target of step never runs.
@@ -289,7 +290,7 @@ func (g *Graph) derive(now time.Time) {
 		all = append(all, states...)
 	}
 	if state := Combine(all); state != g.State {
-		g.State, g.touched = state, true
+		g.State, g.touched, g.ended = state, true, state.Finished()
 	}
 	if g.State.Finished() && g.FinishedAt.IsZero() {
 		g.FinishedAt = now

@@ -58,6 +58,7 @@ type Message struct {
 	Text    string
 	At      time.Time
 	Manage  string // address of the page where one stops getting such messages; may be empty
+	OneStep bool   // a POST to that address stops them, without a question or a login (RFC 8058)
 }
 
 const (
@@ -125,6 +126,22 @@ func (c *Client) Check() error {
 func isLocal(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Reach connects to the relay and logs in, and sends nothing.
+func (c *Client) Reach(ctx context.Context) error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Timeout, defaultTimeout))
+	defer cancel()
+	client, hangUp, err := c.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer hangUp()
+	_ = client.Quit() // it let us in
+	return nil
 }
 
 // Send hands one message to the relay. When it returns nil the relay has it. If
@@ -281,6 +298,9 @@ func write(m Message, from, to *netmail.Address) ([]byte, error) {
 	}
 	if page := wire.WebURL(m.Manage); page != "" && !strings.ContainsAny(page, "<> ,") {
 		header("List-Unsubscribe", "<"+page+">")
+		if m.OneStep {
+			header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+		}
 	}
 	header("Auto-Submitted", "auto-generated") // RFC 3834: no absence notes, please
 	header("MIME-Version", "1.0")

@@ -29,7 +29,7 @@ func start(t *testing.T, o mailfake.Options) (*mailfake.Server, *mail.Client) {
 func message() mail.Message {
 	return mail.Message{
 		ID: "pipeline-7-2", Thread: "pipeline-7-1", To: "Ann <ann@example.org>", Subject: "mill: the build für f44 failed", At: time.Unix(1_800_000_000, 0),
-		Text: "It failed:\n.\n..two dots\n" + strings.Repeat("lang ", 100) + "\nhttps://millrace.example.org/pipelines/7", Manage: "https://millrace.example.org/me/mail",
+		Text: "It failed:\n.\n..two dots\n" + strings.Repeat("lang ", 100) + "\nhttps://millrace.example.org/pipelines/7", Manage: "https://millrace.example.org/me/mail", OneStep: true,
 	}
 }
 
@@ -47,6 +47,9 @@ func TestSend(t *testing.T) {
 	} {
 		relay, client := start(t, test.options)
 		client.Security = test.security
+		if err := client.Reach(t.Context()); err != nil || len(relay.Mails()) != 0 {
+			t.Errorf("%s: reaching it: %v, %d mails", name, err, len(relay.Mails()))
+		}
 		m := message()
 		if err := client.Send(t.Context(), m); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -70,7 +73,7 @@ func TestSend(t *testing.T) {
 		}
 		for header, want := range map[string]string{
 			"Message-Id": "<pipeline-7-2@example.org>", "In-Reply-To": "<pipeline-7-1@example.org>", "Auto-Submitted": "auto-generated",
-			"To": `"Ann" <ann@example.org>`, "List-Unsubscribe": "<https://millrace.example.org/me/mail>", "Date": "Fri, 15 Jan 2027 08:00:00 +0000",
+			"To": `"Ann" <ann@example.org>`, "List-Unsubscribe": "<https://millrace.example.org/me/mail>", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click", "Date": "Fri, 15 Jan 2027 08:00:00 +0000",
 		} {
 			if got := read.Header.Get(header); got != want {
 				t.Errorf("%s: %s is %q, want %q", name, header, got, want)
@@ -146,6 +149,9 @@ func TestRefusals(t *testing.T) {
 	client.TLS = nil
 	if err := client.Send(t.Context(), message()); err == nil {
 		t.Error("an unknown authority was trusted")
+	}
+	if err := client.Reach(t.Context()); err == nil {
+		t.Error("an unknown authority was reached")
 	}
 	if n := len(relay.Mails()); n != 0 {
 		t.Errorf("%d mails", n)

@@ -10,6 +10,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -54,12 +55,12 @@ type Client struct {
 
 // Message is what a program is told.
 type Message struct {
-	ID     string // the same when it is sent again
-	Event  string // what it is about, such as pipeline
-	URL    string
-	Secret string    // signs it; empty: it is not signed
-	At     time.Time // when it is sent
-	Body   []byte    // JSON
+	ID      string // the same when it is sent again
+	Event   string // what it is about, such as pipeline.finished
+	URL     string
+	Secrets []string  // sign it, the newest first; none: it is not signed
+	At      time.Time // when it is sent
+	Body    []byte    // JSON
 }
 
 // Answer is what came back.
@@ -70,16 +71,59 @@ type Answer struct {
 }
 
 // Headers of a message. The first has the HMAC of the body, as GitHub's has, so
-// that who can verify those can verify ours. The last is that of the time, a
-// dot, and the body: who verifies this too knows that nobody replays an old
-// message.
+// that who can verify those can verify ours; it has room for one, which is that
+// of the oldest secret: as long as there are two, not all know the newer. The
+// second is the HMAC of the time, a dot, and the body, one for each secret with a
+// blank between them: who verifies this too knows that nobody replays an old
+// message. The last three say the same as Standard Webhooks does
+// (https://www.standardwebhooks.com).
 const (
 	SignatureHeader      = "X-Hub-Signature-256"
 	TimestampHeader      = "X-Millrace-Timestamp" // seconds since 1970
 	TimedSignatureHeader = "X-Millrace-Signature-256"
 	EventHeader          = "X-Millrace-Event"
 	DeliveryHeader       = "X-Millrace-Delivery"
+
+	StandardIDHeader        = "Webhook-Id"
+	StandardTimestampHeader = "Webhook-Timestamp"
+	StandardSignatureHeader = "Webhook-Signature"
 )
+
+// Headers are those of a message, without what HTTP itself needs.
+func (c *Client) Headers(m Message) http.Header {
+	h := http.Header{}
+	h.Set("Content-Type", "application/json")
+	h.Set("User-Agent", cmp.Or(c.UserAgent, httpx.DefaultUserAgent))
+	h.Set(EventHeader, m.Event)
+	h.Set(DeliveryHeader, m.ID)
+	stamp := strconv.FormatInt(m.At.Unix(), 10)
+	h.Set(TimestampHeader, stamp)
+	h.Set(StandardIDHeader, m.ID)
+	h.Set(StandardTimestampHeader, stamp)
+	if len(m.Secrets) == 0 {
+		return h
+	}
+	var timed, standard []string
+	for _, secret := range m.Secrets {
+		timed = append(timed, sign(secret, []byte(stamp+"."), m.Body))
+		standard = append(standard, "v1,"+base64.StdEncoding.EncodeToString(mac(standardKey(secret), []byte(m.ID+"."+stamp+"."), m.Body)))
+	}
+	h.Set(SignatureHeader, sign(m.Secrets[len(m.Secrets)-1], m.Body))
+	h.Set(TimedSignatureHeader, strings.Join(timed, " "))
+	h.Set(StandardSignatureHeader, strings.Join(standard, " "))
+	return h
+}
+
+// standardKey is the key that a secret stands for: after whsec_ it is written in
+// base64.
+func standardKey(secret string) []byte {
+	if text, ok := strings.CutPrefix(secret, "whsec_"); ok {
+		if key, err := base64.StdEncoding.DecodeString(text); err == nil {
+			return key
+		}
+	}
+	return []byte(secret)
+}
 
 // Refusal says that a message will never be sent to an address, because of what
 // it is.
@@ -103,16 +147,7 @@ func (c *Client) Send(ctx context.Context, m Message) (*Answer, error) {
 	if err != nil {
 		return nil, &Refusal{"the address cannot be used"}
 	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", cmp.Or(c.UserAgent, httpx.DefaultUserAgent))
-	req.Header.Set(EventHeader, m.Event)
-	req.Header.Set(DeliveryHeader, m.ID)
-	stamp := strconv.FormatInt(m.At.Unix(), 10)
-	req.Header.Set(TimestampHeader, stamp)
-	if m.Secret != "" {
-		req.Header.Set(SignatureHeader, sign(m.Secret, m.Body))
-		req.Header.Set(TimedSignatureHeader, sign(m.Secret, []byte(stamp+"."), m.Body))
-	}
+	req.Header = c.Headers(m)
 	begin := time.Now()
 	res, err := c.http().Do(req)
 	if err != nil {
@@ -126,18 +161,47 @@ func (c *Client) Send(ctx context.Context, m Message) (*Answer, error) {
 		return answer, nil
 	}
 	e := &httpx.Error{Service: "webhook", Method: req.Method, URL: req.URL.Path, Status: res.StatusCode}
+	if at := retryAfter(res.Header.Get("Retry-After"), time.Now()); temporary(res.StatusCode) {
+		e.RetryAfter = at
+	}
 	if res.StatusCode/100 == 3 {
 		e.Message = "it redirects, which is not followed"
 	}
 	return answer, e
 }
 
-func sign(secret string, parts ...[]byte) string {
-	mac := hmac.New(sha256.New, []byte(secret))
-	for _, part := range parts {
-		mac.Write(part)
+// temporary reports whether a later try may be answered otherwise.
+func temporary(status int) bool {
+	return status == http.StatusRequestTimeout || status == http.StatusTooManyRequests || status >= 500
+}
+
+// maxRetryAfter is what is believed at most of how long a receiver wants to be
+// left alone.
+const maxRetryAfter = 6 * time.Hour
+
+// retryAfter reads when a receiver wants to be asked again; zero if it does not
+// say.
+func retryAfter(text string, now time.Time) time.Time {
+	if seconds, err := strconv.Atoi(text); err == nil && seconds > 0 {
+		return now.Add(min(time.Duration(min(seconds, 1_000_000))*time.Second, maxRetryAfter))
 	}
-	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+	at, err := http.ParseTime(text)
+	if err != nil || !at.After(now) {
+		return time.Time{}
+	}
+	return now.Add(min(at.Sub(now), maxRetryAfter))
+}
+
+func sign(secret string, parts ...[]byte) string {
+	return "sha256=" + hex.EncodeToString(mac([]byte(secret), parts...))
+}
+
+func mac(key []byte, parts ...[]byte) []byte {
+	m := hmac.New(sha256.New, key)
+	for _, part := range parts {
+		m.Write(part)
+	}
+	return m.Sum(nil)
 }
 
 func failure(req *http.Request, err error) error {

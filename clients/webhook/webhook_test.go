@@ -30,7 +30,7 @@ func TestSend(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	client := &Client{Allowed: loopback, UserAgent: "Miller/1", TLS: server.Client().Transport.(*http.Transport).TLSClientConfig}
-	m := Message{ID: "7", Event: "pipeline", URL: server.URL + "/hook?x=1", Secret: secret, At: time.Unix(1_800_000_000, 0), Body: []byte(body)}
+	m := Message{ID: "7", Event: "pipeline", URL: server.URL + "/hook?x=1", Secrets: []string{secret}, At: time.Unix(1_800_000_000, 0), Body: []byte(body)}
 	answer, err := client.Send(t.Context(), m)
 	if err != nil || answer.Status != 200 || answer.Body != "thanks" {
 		t.Fatalf("%+v, %v", answer, err)
@@ -47,7 +47,7 @@ func TestSend(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got.Get(name), want)
 		}
 	}
-	m.Secret = ""
+	m.Secrets = nil
 	if _, err := client.Send(t.Context(), m); err != nil || got.Get(SignatureHeader) != "" || got.Get(TimedSignatureHeader) != "" {
 		t.Errorf("without a secret: %v %v", err, got)
 	}

@@ -100,6 +100,7 @@ func (tx *Tx) ForgetHints(ctx context.Context) error {
 	for model, match := range map[any]string{
 		(*models.Delivery)(nil): "handled_at IS NULL",
 		(*models.Report)(nil):   "sent_rev < revision",
+		(*models.Dispatch)(nil): "state = 'waiting'",
 		(*models.RunGroup)(nil): "phase = 'queued'",
 	} {
 		if _, err := tx.db.NewUpdate().Model(model).Set("hinted_at = NULL").Where(match).Exec(ctx); err != nil {

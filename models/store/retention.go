@@ -22,11 +22,13 @@ type Ages struct {
 	Logins  time.Duration // sessions of browsers, since they ended
 	Tokens  time.Duration // tokens of programs, since they expired
 	Grants  time.Duration // rights of people, since they were asked for
+
+	Happenings time.Duration // what people and programs were told, with how that went
 }
 
 // Forgotten counts what was removed.
 type Forgotten struct {
-	Logs, Bodies, Events, Deliveries, Changes, Workers, Leases, Logins, Tokens, Grants int64
+	Logs, Bodies, Events, Deliveries, Changes, Workers, Leases, Logins, Tokens, Grants, Happenings int64
 }
 
 // mostBatches bounds what one call of Forget removes of each thing: the rest is
@@ -53,6 +55,7 @@ func (s *Store) Forget(ctx context.Context, now time.Time, ages Ages, batch int)
 		{ages.Logins, &f.Logins, (*Tx).removeSessions},
 		{ages.Tokens, &f.Tokens, (*Tx).removeTokens},
 		{ages.Grants, &f.Grants, (*Tx).removeGrants},
+		{ages.Happenings, &f.Happenings, (*Tx).removeHappenings},
 	} {
 		if thing.age <= 0 {
 			continue
