@@ -36,6 +36,7 @@ import (
 	"millrace/clients/github/githubfake"
 	"millrace/clients/koji/kojifake"
 	"millrace/clients/lookaside/lookasidefake"
+	"millrace/clients/mail/mailfake"
 	"millrace/clients/pagure/pagurefake"
 	"millrace/clients/testingfarm/testingfarmfake"
 	"millrace/jobs/sandbox"
@@ -70,6 +71,7 @@ type Box struct {
 	Bugzilla  *bugzillafake.Server
 	Koji      *kojifake.Fake
 	Anitya    *anityafake.Server // watches releases
+	Mail      *mailfake.Server   // takes mail to people
 
 	options Options
 	access  Access
@@ -90,6 +92,8 @@ type Box struct {
 	farming sync.Mutex // one submission of tests at a time
 
 	releasing sync.Mutex // one release at a time
+
+	receiver receiver // of the service's hooks
 
 	kojiSilent atomic.Bool // what Koji says is not sent on to the service
 
@@ -211,6 +215,10 @@ func (b *Box) startServices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if b.Mail, err = mailfake.Start(mailfake.Options{}); err != nil {
+		return err
+	}
+	b.access.MailRelay = b.Mail.Addr
 	if err := b.startFedora(ctx); err != nil {
 		return err
 	}
@@ -269,6 +277,9 @@ func (b *Box) Close() error {
 	}
 	if b.Farm != nil {
 		b.Farm.Close()
+	}
+	if b.Mail != nil {
+		b.Mail.Close()
 	}
 	errs = append(errs, b.closeFedora())
 	if b.bus != nil {
@@ -422,5 +433,6 @@ func (b *Box) setURL(url, packages string) {
 	a.DistGitURL, a.LookasideURL, a.FASJSONURL = packages, packages+"/repo/pkgs", url+"/fasjson"
 	a.BugzillaURL, a.AnityaURL = url+"/bugzilla", url+"/anitya"
 	a.KojiHubURL, a.KojiWebURL, a.KojiFilesURL = packages+"/kojihub", packages+"/koji", packages
+	a.ReceiverURL = url + receiverPath
 	a.BodhiIssuer = a.BodhiURL + "/openidc"
 }

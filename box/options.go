@@ -128,6 +128,9 @@ type Access struct {
 	FASJSONURL                           string // without the version
 	FASJSONToken                         string // in place of one of Kerberos
 
+	MailRelay                   string // host and port of a relay that needs no login and has no TLS
+	ReceiverURL, ReceiverSecret string // of a program that takes the service's hooks
+
 	Notifications string // repository where people prove who they are
 
 	// UserToken speaks for a person, User, at the forge's API.

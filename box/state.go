@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"millrace/clients/filelock"
+	"millrace/models"
 )
 
 // state is what box.json keeps.
@@ -31,7 +32,7 @@ type state struct {
 }
 
 type secrets struct {
-	Webhook, Copr, Farm, FarmWebhook, Bus, Accounts, People, Packages string
+	Webhook, Copr, Farm, FarmWebhook, Bus, Accounts, People, Packages, Receiver string
 }
 
 // open takes possession of the directory and reads what is in it, or makes it.
@@ -72,12 +73,15 @@ func (b *Box) open() error {
 	if s.Packages == "" {
 		s.Packages = rand.Text()
 	}
+	if s.Receiver == "" {
+		s.Receiver = models.NewHookSecret()
+	}
 	b.access = Access{
 		AppID: appID, AppSlug: appSlug, AppKey: key, WebhookSecret: s.Webhook,
 		CoprLogin: coprOwner + "-login", CoprToken: s.Copr, CoprOwner: coprOwner,
 		TestingFarmToken: s.Farm, TestingFarmWebhookToken: s.FarmWebhook, BusToken: s.Bus,
 		ClientID: clientID, ClientSecret: s.Accounts, OperatorGroup: operatorGroup, FASJSONToken: s.People,
-		PackagesUser: packager, PackagesToken: s.Packages, KerberosToken: ticket(packager),
+		PackagesUser: packager, PackagesToken: s.Packages, ReceiverSecret: s.Receiver, KerberosToken: ticket(packager),
 		User: visitor, UserToken: "box",
 	}
 	return b.save()

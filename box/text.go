@@ -20,6 +20,8 @@ var menu = []struct{ Key, Text, URL string }{
 	{"accounts", "People", "/accounts/"},
 	{"webhooks", "Webhooks", "/-/webhooks"},
 	{"bus", "Message bus", "/-/bus"},
+	{"receiver", "Receiver", "/-/receiver"},
+	{"mail", "Mail", "/-/mail"},
 }
 
 // htmxConfig forbids what the policy forbids anyway.

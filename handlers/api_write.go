@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -259,11 +260,16 @@ func (s *Server) takeRerun(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) madePipeline(r *http.Request, id int64) (*models.Pipeline, []*models.Pipeline, error) {
-	p, err := s.Store.Pipeline(r.Context(), id)
+	return s.pipelineNow(r.Context(), id)
+}
+
+// pipelineNow is a pipeline as it stands, with all attempts of its plan.
+func (s *Server) pipelineNow(ctx context.Context, id int64) (*models.Pipeline, []*models.Pipeline, error) {
+	p, err := s.Store.Pipeline(ctx, id)
 	if err != nil {
 		return nil, nil, err
 	}
-	attempts, err := s.Store.Attempts(r.Context(), p)
+	attempts, err := s.Store.Attempts(ctx, p)
 	return p, attempts, err
 }
 

@@ -85,6 +85,7 @@ func (s *Server) newAPI() *api {
 	for _, o := range a.operations {
 		doc.AddOperation(a.describe(o))
 	}
+	doc.Webhooks = a.sent()
 	for name, schema := range a.schemas.Map() {
 		if _, strict := taken[name]; !strict {
 			asSent(schema, a.schemas.TypeFromRef("#/components/schemas/"+name))
@@ -96,6 +97,22 @@ func (s *Server) newAPI() *api {
 	}
 	a.text = append(text, '\n')
 	return a
+}
+
+// sent is what hooks are sent, in the words of the document.
+func (a *api) sent() map[string]*huma.PathItem {
+	answers := map[string]*huma.Response{
+		"2XX": {Description: "It arrived"}, "4XX": {Description: "It is not wanted: but for 408 and 429 it is not sent again"},
+		"5XX": {Description: "It is sent again, for a day"},
+	}
+	return map[string]*huma.PathItem{"happened": {Post: &huma.Operation{
+		OperationID: "happened", Summary: "What a hook is sent when something of its topics happened", Tags: []string{"hooks"},
+		Description: "It is signed: see the headers webhook-id, webhook-timestamp and webhook-signature, as Standard Webhooks has them. It may come more than once, with the same webhook-id.",
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+			jsonMediaType: {Schema: a.schemas.Schema(reflect.TypeFor[Happening](), true, "")},
+		}},
+		Responses: answers,
+	}}}
 }
 
 // programs has the operations that no page answers.

@@ -23,6 +23,7 @@ import (
 	"github.com/getkin/kin-openapi/routers"
 	"github.com/go-chi/chi/v5"
 
+	"millrace/clients/webhook"
 	"millrace/jobs"
 	"millrace/models"
 	"millrace/models/store"
@@ -110,7 +111,7 @@ var notDescribed = map[string]string{
 	"/live": "a stream", "/healthz": "for machines", "/readyz": "for machines", "/metrics": "for machines", "/version.json": "for machines",
 	"/robots.txt": "for robots", "/favicon.ico": "for browsers", "/static/*": "for browsers", "/srpm-tool/{sha256}/millrace": "for builds",
 	"/srpms/{run}/{key}/{file}": "for builds", "/login": "for people", "/login/callback": "for people", "/find": "for people", "/help": "for people", "/pipelines/selected": "for people",
-	"/packages/-/automation": "for people", "/packages/{name}/automation/readiness": "for people", "/admin/automation-list": "for people",
+	"/packages/-/automation": "for people", "/packages/{name}/automation/readiness": "for people", "/admin/automation-list": "for people", "/mail/stop/{token}": "for people",
 	"/runs/{id}/log.txt": "text", "/pipelines.atom": "Atom", "/events.atom": "Atom", "/projects/*": "described by what is in it",
 }
 
@@ -182,6 +183,8 @@ func newBench(t testing.TB, s *store.Store) *bench {
 	project, _ := aRelease(t, s)
 	b.PackageForge, b.released = project.Forge, project.Path()
 	b.Automating = stock{project}
+	b.runner.Teller = &jobs.Teller{Hooks: new(webhook.Client)}
+	b.Telling = b.runner
 	b.write(t, func(tx *store.Tx) error {
 		return tx.ReplaceLog(t.Context(), b.run(0, 0).ID, "https://logs.example/1", []byte("one\ntwo\nerror: three\n"), 0, true)
 	})
@@ -342,7 +345,7 @@ func (b *bench) askWell(t *testing.T) {
 		"listPipelinesOfReference": "/projects/github.com/mill/wheel/-/pulls/7", "findLatestPipeline": "/projects/github.com/mill/wheel/-/latest",
 		"listPipelines": "/pipelines", "showPipeline": pipeline, "showStep": pipeline + "/steps/srpm-0", "showTarget": pipeline + "/steps/srpm-0/source",
 		"showRun": run, "showLog": run + "/log?from=2", "previewRerun": pipeline + "/rerun", "listEvents": "/events?q=kind:pull_request", "showEvent": "/events/1",
-		"showWay": "/projects/" + b.released + "/-/ways/2.0", "listPackages": "/packages", "showPackage": "/packages/hello", "showAutomation": "/packages/hello/automation", "listAccounts": "/settings/accounts", "showMe": "/me", "listTokens": "/settings/tokens", "listAudit": "/admin/audit", "showDocument": "/openapi.json",
+		"showWay": "/projects/" + b.released + "/-/ways/2.0", "listPackages": "/packages", "showPackage": "/packages/hello", "showAutomation": "/packages/hello/automation", "listAccounts": "/settings/accounts", "showMe": "/me", "listTokens": "/settings/tokens", "listNotifications": "/settings/notifications", "listAudit": "/admin/audit", "showDocument": "/openapi.json",
 	} {
 		send(name, path, "")
 	}
@@ -378,11 +381,50 @@ func (b *bench) askWell(t *testing.T) {
 	if !strings.Contains(saved.YAML, "scratch: true") {
 		t.Errorf("the automation is %+v", saved)
 	}
+	b.askHooks(t, send)
 	send("decideAllowance", "/admin/allowlist", `{"path":"github.com/mill","state":"denied","reason":"noise"}`)
 	if list := decode[List[Allowance]](t, send("listAllowances", "/admin/allowlist", "").Body); len(list.Items) != 1 || list.Items[0].State != models.DeniedState {
 		t.Errorf("the allowlist is %+v", list.Items)
 	}
 	send("removeAllowance", "/admin/allowlist?path=github.com/mill", "")
+}
+
+// askHooks makes a hook, and does everything with it.
+func (b *bench) askHooks(t *testing.T, send func(name, path, body string) *httptest.ResponseRecorder) {
+	t.Helper()
+	const hooks = "/projects/github.com/mill/wheel/-/hooks"
+	made := decode[HookSecret](t, send("makeHook", hooks, `{"url":"https://hear.example/","topics":["pipeline.finished"]}`).Body)
+	if made.Secret == "" || made.By != "" || made.State != models.SubscriptionOn {
+		t.Errorf("the hook is %+v", made)
+	}
+	hook := hooks + "/" + decimal(made.ID)
+	send("changeHook", hook, `{"topics":["run.finished","ping"]}`)
+	if now := decode[Hook](t, send("changeHook", hook, `{"topics":["run.finished"],"state":"off"}`).Body); now.State != models.SubscriptionOff || now.URL != made.URL || len(now.Topics) != 1 {
+		t.Errorf("the hook is %+v", now)
+	}
+	if now := decode[HookSecret](t, send("changeSecret", hook+"/secret", `{}`).Body); now.Secret == "" || now.Secret == made.Secret || !now.Rotating {
+		t.Errorf("after a change of the secret: %+v", now)
+	}
+	if now := decode[HookSecret](t, send("changeSecret", hook+"/secret", `{"finish":true}`).Body); now.Secret != "" || now.Rotating {
+		t.Errorf("after its end: %+v", now)
+	}
+	ping := decode[Dispatch](t, send("testHook", hook+"/test", "").Body)
+	if ping.Topic != models.Ping || ping.State != models.DispatchWaiting || !strings.HasPrefix(ping.Key, "msg_") {
+		t.Errorf("the ping is %+v", ping)
+	}
+	for name, path := range map[string]string{
+		"listHooks": hooks, "showHook": hook, "listDispatches": hook + "/dispatches", "showDispatch": hook + "/dispatches/" + decimal(ping.ID),
+	} {
+		send(name, path, "")
+	}
+	if again := decode[Dispatch](t, send("redeliver", hook+"/dispatches/"+decimal(ping.ID)+"/redeliver", "").Body); again.Key != ping.Key {
+		t.Errorf("sent again as %+v", again)
+	}
+	other := decode[HookSecret](t, send("makeHook", hooks, `{"url":"https://hear.example/","topics":["build.changed"],"secret":"0123456789abcdef"}`).Body)
+	if other.Secret != "0123456789abcdef" {
+		t.Errorf("a secret that was given is %q", other.Secret)
+	}
+	send("deleteHook", hooks+"/"+decimal(other.ID), "")
 }
 
 // hostile are values that nobody means well with.
@@ -398,6 +440,7 @@ var good = map[string][]string{
 	"config": {"snapshot", "current"}, "step": {"srpm-0", "copr_build-1", "tests-2"}, "target": {"source", "fedora-43-x86_64"}, "path": {"github.com/mill"}, "q": {"pr:7", "wheel", ""}, "project": {"true", "wheel"},
 	"before": {"3", ""}, "after": {"1", ""}, "pick": {"copr_build-1", "copr_build-1/fedora-43-x86_64"}, "scope": {"all", "failed", "step", "target", "from", "chosen"},
 	"scopes": {"read", "rerun"}, "picks": {}, "state": {"failed", "allowed", "denied"}, "kind": {"pr"}, "event": {"pr"}, "restart": {"true", "false"},
+	"hook": {"1", "2"}, "dispatch": {"1", "2"}, "url": {"https://hear.example/"}, "topics": {"run.finished"}, "secret": {"0123456789abcdef"}, "finish": {"true"},
 }
 
 func pickOne[T any](random *rand.Rand, from []T) T { return from[random.IntN(len(from))] }

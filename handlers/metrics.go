@@ -26,6 +26,7 @@ type Metrics struct {
 	viewers  prometheus.Gauge
 	settled  *prometheus.HistogramVec
 	retried  *prometheus.CounterVec
+	told     *prometheus.HistogramVec
 	calls    *prometheus.HistogramVec
 	failures *prometheus.CounterVec
 }
@@ -51,6 +52,10 @@ func NewMetrics(version string) *Metrics {
 		retried: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "millrace_run_retries_total", Help: "Submissions that did not work and are tried again, by kind.",
 		}, []string{"kind"}),
+		told: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "millrace_dispatch_seconds", Help: "Time that tries to tell hooks and people took, by channel and state of the dispatch after it.",
+			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		}, []string{"channel", "state"}),
 		calls: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "millrace_client_request_seconds", Help: "Time until outside services answered, by service, operation and status class.",
 			Buckets: []float64{.01, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
@@ -63,7 +68,7 @@ func NewMetrics(version string) *Metrics {
 		Name: "millrace_build_info", Help: "Always 1; its label is the version of the program.",
 	}, []string{"version"})
 	info.WithLabelValues(version).Set(1)
-	m.registry.MustRegister(m.intakes, m.requests, m.viewers, m.settled, m.retried, m.calls, m.failures, info,
+	m.registry.MustRegister(m.intakes, m.requests, m.viewers, m.settled, m.retried, m.told, m.calls, m.failures, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -134,6 +139,22 @@ func (m *Metrics) Retried(kind models.StepKind) {
 	}
 }
 
+// Dispatched counts a try to tell a hook or a person.
+func (m *Metrics) Dispatched(channel models.Channel, state models.DispatchState, took time.Duration) {
+	if m != nil {
+		m.told.WithLabelValues(string(channel), string(state)).Observe(took.Seconds())
+	}
+}
+
+// watchDispatches adds what is still to be told, read at a scrape, but not more
+// often than every five seconds.
+func (m *Metrics) watchDispatches(log *slog.Logger, read func(ctx context.Context) (map[models.Channel]int, error)) {
+	if m != nil {
+		// The only error is that it is there already: the handler was made twice.
+		_ = m.registry.Register(&dispatchCollector{read: read, log: log})
+	}
+}
+
 // Called counts a request to an outside service. status is 0 if err came
 // instead of an answer.
 func (m *Metrics) Called(service, operation string, status int, err error, took time.Duration) {
@@ -175,6 +196,7 @@ var (
 	unhandled     = prometheus.NewDesc("millrace_deliveries_unhandled", "Messages whose job is still to come.", nil, nil)
 	unhandledAge  = prometheus.NewDesc("millrace_deliveries_unhandled_age_seconds", "Age of the oldest of them.", nil, nil)
 	unsentReports = prometheus.NewDesc("millrace_reports_unsent", "Reports that forges are still to be told.", nil, nil)
+	waitingToTell = prometheus.NewDesc("millrace_dispatches_waiting", "What hooks and people are still to be told, by channel.", []string{"channel"}, nil)
 	unsentAge     = prometheus.NewDesc("millrace_reports_unsent_age_seconds", "For how long the oldest of them waits.", nil, nil)
 )
 

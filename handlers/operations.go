@@ -15,6 +15,7 @@ var groups = []*huma.Tag{
 	{Name: "packages", Description: "Packages in dist-git, and what is switched on for them"},
 	{Name: "pipelines", Description: "What was planned for an event, and how far it has come"},
 	{Name: "steering", Description: "Running things again and canceling them"},
+	{Name: "hooks", Description: "Programs that are told what happens in a project"},
 	{Name: "events", Description: "What arrived, what was decided and why"},
 	{Name: "service", Description: "What the service is doing"},
 	{Name: "account", Description: "Who you are, and your tokens"},
@@ -30,6 +31,8 @@ var pathParams = map[string]*huma.Param{
 	"collection": inPath("Kind of the reference", "", "pulls", "branches", "releases", "issues", "versions", "commits"),
 	"ref":        inPath("Number, name or hash", ""),
 	"step":       inPath("Name of the step", ""),
+	"hook":       idParam("Number of the hook"),
+	"dispatch":   idParam("Number of the dispatch"),
 	"target":     inPath("Name of the target", ""),
 }
 
@@ -101,8 +104,11 @@ var (
 		http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusNotImplemented,
 	}
 	noAccess = []int{http.StatusForbidden}
+	noRead   = []int{http.StatusForbidden, http.StatusNotFound}
 	found    = []int{http.StatusSeeOther}
 )
+
+const hooksPath = "/projects/{forge}/{namespace}/{name}/-/hooks"
 
 // operations are what programs can do, one entry each. Those without handle are
 // answered by the page of the same address.
@@ -159,12 +165,28 @@ func (s *Server) operations() []*operation {
 		{method: put, path: "/packages/{name}/automation", name: "saveAutomation", group: "packages", summary: "Switch jobs on and off for a package", status: 200, answer: AutomationDetail{}, right: models.AutomateRight,
 			about: "Settings are checked like a package config. All of it is saved, or nothing.", body: AutomationBody{}, errors: noWrite, handle: s.putAutomation},
 
+		{method: get, path: hooksPath, name: "listHooks", group: "hooks", summary: "Hooks of a project, the oldest first", status: 200, answer: List[Hook]{}, right: models.RedeliverRight, errors: noRead},
+		{method: post, path: hooksPath, name: "makeHook", group: "hooks", summary: "Make a hook", status: 201, answer: HookSecret{}, right: models.HooksRight,
+			about: "This answer is the only place where its secret is.", body: HookBody{}, errors: noWrite},
+		{method: get, path: hooksPath + "/{hook}", name: "showHook", group: "hooks", summary: "A hook", status: 200, answer: Hook{}, right: models.RedeliverRight, errors: noRead},
+		{method: put, path: hooksPath + "/{hook}", name: "changeHook", group: "hooks", summary: "Change a hook, or switch it on or off", status: 200, answer: Hook{}, right: models.HooksRight,
+			about: "What is not named stays as it is.", body: HookChange{}, errors: noWrite},
+		{method: remove, path: hooksPath + "/{hook}", name: "deleteHook", group: "hooks", summary: "Delete a hook with its dispatches", status: 204, right: models.HooksRight, errors: noWrite},
+		{method: post, path: hooksPath + "/{hook}/secret", name: "changeSecret", group: "hooks", summary: "Change the secret of a hook, or finish that", status: 200, answer: HookSecret{}, right: models.HooksRight,
+			about: "The secret before signs too, until the change is finished.", body: SecretBody{}, errors: noWrite},
+		{method: post, path: hooksPath + "/{hook}/test", name: "testHook", group: "hooks", summary: "Send a hook a ping", status: 202, answer: Dispatch{}, right: models.HooksRight, errors: noWrite},
+		{method: get, path: hooksPath + "/{hook}/dispatches", name: "listDispatches", group: "hooks", summary: "What a hook was sent, newest first", status: 200, answer: List[Dispatch]{}, right: models.RedeliverRight,
+			params: paged(), errors: append(badSearch, noRead...)},
+		{method: get, path: hooksPath + "/{hook}/dispatches/{dispatch}", name: "showDispatch", group: "hooks", summary: "A dispatch with what was sent and what came back", status: 200, answer: DispatchDetail{}, right: models.RedeliverRight, errors: noRead},
+		{method: post, path: hooksPath + "/{hook}/dispatches/{dispatch}/redeliver", name: "redeliver", group: "hooks", summary: "Send a dispatch again, with the same id", status: 202, answer: Dispatch{}, right: models.RedeliverRight, errors: noWrite},
+
 		{method: get, path: "/events", name: "listEvents", group: "events", summary: "Events, newest first", status: 200, answer: List[EventSummary]{},
 			params: paged(searchParam, inQuery("state", "Exactly this"), inQuery("kind", "Exactly this"), projectParam), errors: badSearch},
 		{method: get, path: "/events/{id}", name: "showEvent", group: "events", summary: "What arrived, what was decided and why", status: 200, answer: Event{}, errors: notFound},
 
 		{method: get, path: "/me", name: "showMe", group: "account", summary: "Who you are to the service", status: 200, answer: Me{}, login: true, handle: s.sendMe},
 		{method: get, path: "/settings/accounts", name: "listAccounts", group: "account", summary: "Your accounts at forges, and which are proved to be yours", status: 200, answer: List[Account]{}, right: models.PersonalRight, errors: noAccess},
+		{method: get, path: "/settings/notifications", name: "listNotifications", group: "account", summary: "What you hear of by mail", status: 200, answer: List[Notification]{}, right: models.PersonalRight, errors: noAccess},
 		{method: get, path: "/settings/tokens", name: "listTokens", group: "account", summary: "Your tokens, newest first", status: 200, answer: List[Token]{}, right: models.PersonalRight, errors: noAccess},
 		{method: post, path: "/settings/tokens", name: "makeToken", group: "account", summary: "Make a token", status: 201, answer: NewToken{}, right: models.PersonalRight,
 			about: "This answer is the only place where its secret is.", body: TokenBody{}, errors: noWrite, handle: s.takeToken},

@@ -65,12 +65,16 @@ func (s *Server) inProject(w http.ResponseWriter, r *http.Request) error {
 		segments, inside = segments[:split], segments[split+1:]
 	}
 	place := unescaped(strings.Join(segments, "/"))
-	if slices.ContainsFunc(segments, func(segment string) bool { return strings.Contains(unescaped(segment), "/") }) {
+	reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if reads && slices.ContainsFunc(segments, func(segment string) bool { return strings.Contains(unescaped(segment), "/") }) {
 		redirect(w, s.plainAddress(r, place, inside), http.StatusPermanentRedirect)
 		return nil
 	}
 	if split >= 0 {
 		return s.insideProject(w, r, place, inside)
+	}
+	if !reads {
+		return noMethod(w, r)
 	}
 	visitOf(r).route = "/projects/{fp}"
 	p, err := s.projectAt(r, &place)
@@ -170,6 +174,17 @@ func (s *Server) insideProject(w http.ResponseWriter, r *http.Request, place str
 	what, rest := strings.Join(inside, "/"), ""
 	if len(inside) > 1 {
 		what, rest = inside[0], unescaped(strings.Join(inside[1:], "/"))
+	}
+	switch {
+	case inside[0] == "hooks" && visitOf(r).json:
+		return s.inHooks(w, r, p, inside[1:])
+	case len(inside) > 1 && inside[0] == "settings" && inside[1] == "hooks":
+		return s.inHooks(w, r, p, inside[2:])
+	case what == "watch":
+		visitOf(r).route = "/projects/{fp}/-/watch"
+		return s.watch(w, r, p)
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return noMethod(w, r)
 	}
 	pages := map[string]func(http.ResponseWriter, *http.Request, *models.Project) error{
 		"latest": s.showLatest, "badge.svg": s.showBadge, "feed.atom": s.showFeed,
@@ -271,7 +286,10 @@ func (s *Server) showProject(w http.ResponseWriter, r *http.Request, p *models.P
 	if err != nil {
 		return err
 	}
-	page := views.ProjectPage{Project: p, Stats: *stats, PipelineList: *list}
+	page := views.ProjectPage{Project: p, Stats: *stats, PipelineList: *list, Hooks: s.Telling != nil}
+	if page.Watching, err = s.watchingOf(r, p); err != nil {
+		return err
+	}
 	if err := s.fillProject(ctx, &page, listPage(r).UpTo); err != nil {
 		return err
 	}

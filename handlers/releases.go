@@ -121,6 +121,9 @@ func (s *Server) showPackage(w http.ResponseWriter, r *http.Request) error {
 		}
 		page.Recent = *recent
 	}
+	if page.Watching, err = s.watchingOf(r, p); err != nil {
+		return err
+	}
 	part, err := fragment(r, map[string]func(views.PackagePage) templ.Component{"releases": views.PackageReleases}, views.Package)
 	if err != nil {
 		return err

@@ -35,6 +35,8 @@ type Server struct {
 	Rights  *access.Rights // who may do what to which project; nil: only operators are known
 
 	Steering   Steering                // nil: nothing can be started or stopped here
+	Telling    Telling                 // nil: no hooks are sent from here
+	Mails      bool                    // people get mail
 	Automating Automating              // nil: there is no dist-git whose packages anything is done for
 	Limits     map[models.StepKind]int // groups of a kind that are worked on at once in all processes; absent: no limit
 
@@ -83,6 +85,7 @@ func (s *Server) Handler() http.Handler {
 	s.api = s.newAPI()
 	s.reads = new(tries)
 	s.Metrics.watchQueue(s.Log, func(ctx context.Context) (*models.Queue, error) { return s.Store.Queue(ctx, "") })
+	s.Metrics.watchDispatches(s.Log, s.Store.WaitingDispatches)
 	return s.enter(s.routes())
 }
 
@@ -106,6 +109,8 @@ func (s *Server) routes() chi.Router {
 			r.Post(path, s.receive(source))
 		}
 	})
+	r.Get("/mail/stop/{token}", s.page(s.askStop))
+	r.Post("/mail/stop/{token}", s.page(s.stopMail)) // by programs for mail, which nobody is logged in with
 	r.Get("/live", s.answer(s.live))
 	r.Get("/healthz", s.answer(s.healthy))
 	r.Get("/readyz", s.answer(s.ready))
@@ -131,6 +136,9 @@ func (s *Server) routes() chi.Router {
 		r.Get("/find", s.page(s.find))
 		r.Get("/projects", s.page(s.listProjects))
 		r.Get("/projects/*", s.page(s.inProject))
+		r.Post("/projects/*", s.page(s.inProject))
+		r.Put("/projects/*", s.page(s.inProject))
+		r.Delete("/projects/*", s.page(s.inProject))
 		r.Get("/packages", s.page(s.listPackages))
 		r.Get("/packages/-/automation", s.page(s.showMany))
 		r.Post("/packages/-/automation", s.page(s.takeMany))
@@ -157,6 +165,8 @@ func (s *Server) routes() chi.Router {
 		r.Get("/events.atom", s.page(s.eventsFeed))
 		r.Get("/help", s.page(s.showHelp))
 		r.Get("/settings/accounts", s.page(s.showAccounts))
+		r.Get("/settings/notifications", s.page(s.showNotifications))
+		r.Post("/settings/notifications", s.page(s.takeNotifications))
 		r.Get("/settings/tokens", s.page(s.listTokens))
 		r.Post("/settings/tokens", s.page(s.makeToken))
 		r.Post("/settings/tokens/{id}/revoke", s.page(s.endToken))

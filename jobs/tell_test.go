@@ -107,7 +107,7 @@ func project(t *testing.T, s *store.Store, name string) *models.Project {
 
 func hookTo(t *testing.T, s *store.Store, name, address string, topics ...models.Topic) *models.Subscription {
 	t.Helper()
-	hook := &models.Subscription{ProjectID: project(t, s, name).ID, URL: address, Secret: "a secret of the test", Topics: topics}
+	hook := &models.Subscription{ProjectID: project(t, s, name).ID, URL: address, Secret: "a-secret-of-the-test", Topics: topics}
 	if err := s.InTx(t.Context(), func(tx *store.Tx) error { return tx.CreateHook(t.Context(), hook) }); err != nil {
 		t.Fatal(err)
 	}

@@ -161,6 +161,9 @@ func CheckSecret(secret string) error {
 	return nil
 }
 
+// TokenLength is how many characters the token of a subscription has.
+const TokenLength = 43
+
 // NewToken makes the token of a subscription.
 func (s *Subscription) NewToken() {
 	var b [32]byte

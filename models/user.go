@@ -47,6 +47,7 @@ const (
 	ViaCheck   AuditVia = "check"   // a button of a check at the forge
 	ViaComment AuditVia = "comment" // a command in a comment
 	ViaInstall AuditVia = "install" // of our App at the forge
+	ViaMail    AuditVia = "mail"    // an address in one
 	ViaList    AuditVia = "list"    // of repositories, that people send pull requests to
 )
 

@@ -58,6 +58,9 @@ type ProjectPage struct {
 	Config  *models.Event      // newest event with ConfigFile set; nil if no config was ever read
 	Stats   models.ProjectStats
 	models.PipelineList
+
+	Watching Watching
+	Hooks    bool // there are pages of hooks
 }
 
 // ReferencePage is one git reference of a project and what happened to it.

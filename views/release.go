@@ -23,6 +23,8 @@ type PackagePage struct {
 	Older   int64         // id before which there are more releases; 0: there are none
 	Recent  models.PipelineList
 	First   bool // the newest releases are shown, not older ones
+
+	Watching Watching
 }
 
 // PackagesURL lists packages.

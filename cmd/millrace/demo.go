@@ -248,6 +248,8 @@ func (d *demo) settings(base string, a box.Access) *settings {
 	s.Koji.HubURL, s.Koji.WebURL, s.Koji.FilesURL = a.KojiHubURL, a.KojiWebURL, a.KojiFilesURL
 	s.Approval.Repository = a.Notifications
 	s.AllowPrivate = true // upstream is on this machine
+	s.Hooks.AllowedNetworks = []string{"127.0.0.0/8"}
+	s.Mail.Relay, s.Mail.From, s.Mail.Security = a.MailRelay, "Millrace <millrace@millrace.example>", "none"
 	s.Bus.Tokens = []string{a.BusToken}
 	s.Bus.URL, s.Bus.Queue, s.Bus.CA, s.Bus.Certificate, s.Bus.Key = a.Bus.URL, a.Bus.Queue, a.Bus.Authority, a.Bus.Certificate, a.Bus.Key
 	s.DistGit.URL, s.DistGit.User, s.DistGit.Token = a.DistGitURL, a.PackagesUser, a.PackagesToken

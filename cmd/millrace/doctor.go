@@ -82,6 +82,7 @@ func (v *service) checkups() []checkup {
 		{"lookaside", v.checkLookaside},
 		{"bugzilla", v.checkBugzilla},
 		{"fasjson", v.checkFASJSON},
+		{"mail", v.checkMail},
 	}
 }
 

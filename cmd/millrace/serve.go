@@ -93,7 +93,7 @@ func (p *process) run(ctx context.Context, ready func(address string)) error {
 	metrics := handlers.NewMetrics(version)
 	var capacity jobs.Capacity
 	if w := p.settings.Workers; p.workers {
-		capacity = jobs.Capacity{Intake: w.Intake, Work: w.Work, Poll: w.Poll, Report: w.Report, Logs: w.Logs}
+		capacity = jobs.Capacity{Intake: w.Intake, Work: w.Work, Poll: w.Poll, Report: w.Report, Logs: w.Logs, Tell: w.Tell}
 	}
 	v, err := openService(ctx, p.settings, p.log, capacity, metrics.Called)
 	if err != nil {
@@ -161,6 +161,7 @@ func (p *process) server(v *service, metrics *handlers.Metrics) *handlers.Server
 	if v.runner.Packages != nil {
 		server.Automating = v.runner
 	}
+	v.tell(server, metrics)
 	server.Live = server.NewHub()
 	return server
 }

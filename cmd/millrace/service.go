@@ -127,6 +127,7 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 			hostOf(at.URL): jobs.Pagure{Client: &pagure.Client{BaseURL: at.URL, Token: at.Token, HTTP: v.client("tracker", time.Minute)}, User: at.User},
 		}
 	}
+	v.runner.Teller = v.teller()
 	if v.people != nil {
 		v.runner.GroupMembers = v.people.GroupMembers
 	}
@@ -281,7 +282,7 @@ func (v *service) work(ctx context.Context) error {
 	var also sync.WaitGroup
 	also.Go(func() { v.runner.Sweep(ctx) })
 	also.Go(func() {
-		v.runner.Tidy(ctx, jobs.Retention{Logs: v.settings.Retention.Logs, Deliveries: v.settings.Retention.Deliveries, Events: v.settings.Retention.Events})
+		v.runner.Tidy(ctx, jobs.Retention{Logs: v.settings.Retention.Logs, Deliveries: v.settings.Retention.Deliveries, Events: v.settings.Retention.Events, Happenings: v.settings.Retention.Dispatches})
 	})
 	if list := v.automationList(); list != nil {
 		also.Go(func() { v.runner.FollowList(ctx, list) })

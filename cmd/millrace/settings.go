@@ -21,6 +21,7 @@ import (
 	"millrace/clients/kerberos"
 	"millrace/clients/koji"
 	"millrace/clients/lookaside"
+	"millrace/clients/mail"
 	"millrace/clients/pagure"
 	"millrace/jobs/sources"
 	"millrace/models"
@@ -83,7 +84,12 @@ type settings struct {
 		Session, Idle                  time.Duration
 		TokenLife, TokenMost           time.Duration
 	}
-	Git struct{ Name, Email string }
+	Git   struct{ Name, Email string }
+	Hooks struct{ AllowedNetworks []string }
+	Mail  struct {
+		Relay, From, User, Password, Security string
+		PerHour                               int
+	}
 	Bus struct {
 		URL, CA, Certificate, Key, Queue string
 		Topics                           []string
@@ -91,16 +97,16 @@ type settings struct {
 		Prefetch                         int
 	}
 	Workers struct {
-		Intake, Work, Poll, Report, Logs int
-		Lease, Sweep, Poll1, PollMax     time.Duration
-		Retry, RetryMax, Shutdown, Doubt time.Duration
-		Tries                            int
-		Limits                           map[models.StepKind]int
-		Listen                           string
+		Intake, Work, Poll, Report, Logs, Tell int
+		Lease, Sweep, Poll1, PollMax           time.Duration
+		Retry, RetryMax, Shutdown, Doubt       time.Duration
+		Tries                                  int
+		Limits                                 map[models.StepKind]int
+		Listen                                 string
 	}
 	AllowUnsandboxed bool
 	AllowPrivate     bool
-	Retention        struct{ Logs, Deliveries, Events time.Duration }
+	Retention        struct{ Logs, Deliveries, Events, Dispatches time.Duration }
 	LogLimit         int
 }
 
@@ -200,6 +206,14 @@ func (s *settings) all() []setting {
 		{key: "login.token_life", doc: "time after which a token expires, unless its user chooses otherwise", value: &s.Login.TokenLife},
 		{key: "login.token_most", doc: "time after which any token expires", value: &s.Login.TokenMost},
 
+		{key: "hooks.allowed_networks", doc: "networks that are not public and that hooks of projects may be sent to nevertheless, also without TLS, such as 10.1.0.0/16", value: &s.Hooks.AllowedNetworks},
+		{key: "mail.relay", doc: "host and port of the relay that takes our mail; empty: nobody gets mail", value: &s.Mail.Relay},
+		{key: "mail.from", doc: "who mail is from, such as Millrace <millrace@example.org>", value: &s.Mail.From},
+		{key: "mail.user", doc: "our account at the relay; empty: it needs none", value: &s.Mail.User},
+		{key: "mail.password", doc: "password of the account; @FILE reads it from a file", value: &s.Mail.Password, secret: true},
+		{key: "mail.security", doc: "how the way to the relay is protected: starttls, tls, or none for a relay on this machine", value: &s.Mail.Security},
+		{key: "mail.per_hour", doc: "mails to one person in an hour; what is more comes together in one", value: &s.Mail.PerHour},
+
 		{key: "bus.url", doc: "amqps:// address of the message bus; empty: not connected, runs are polled", value: &s.Bus.URL},
 		{key: "bus.ca", doc: "file with the broker's certificate authority", value: &s.Bus.CA},
 		{key: "bus.certificate", doc: "file with our client certificate", value: &s.Bus.Certificate},
@@ -215,6 +229,7 @@ func (s *settings) all() []setting {
 		{key: "workers.poll", doc: "services asked at once by one process", value: &s.Workers.Poll},
 		{key: "workers.report", doc: "reports sent at once by one process", value: &s.Workers.Report},
 		{key: "workers.logs", doc: "logs fetched at once by one process", value: &s.Workers.Logs},
+		{key: "workers.tell", doc: "hooks and people told at once by one process", value: &s.Workers.Tell},
 		{key: "workers.lease", doc: "after this time without a sign of life a worker is taken for dead", value: &s.Workers.Lease},
 		{key: "workers.sweep", doc: "between two looks for what was lost or is due", value: &s.Workers.Sweep},
 		{key: "workers.first_poll", doc: "before a submitted run is asked about first; later ones wait longer", value: &s.Workers.Poll1},
@@ -229,6 +244,7 @@ func (s *settings) all() []setting {
 		{key: "retention.logs", doc: "how long logs are kept", value: &s.Retention.Logs},
 		{key: "retention.deliveries", doc: "how long the bodies of deliveries are kept", value: &s.Retention.Deliveries},
 		{key: "retention.events", doc: "how long events without pipelines are kept", value: &s.Retention.Events},
+		{key: "retention.dispatches", doc: "how long is kept what hooks and people were told, and how that went", value: &s.Retention.Dispatches},
 	}
 }
 
@@ -258,12 +274,13 @@ func defaults() *settings {
 	s.Bus.Topics = topics()
 	s.Bus.Prefetch = 64
 	w := &s.Workers
-	w.Intake, w.Work, w.Poll, w.Report, w.Logs = 16, 64, 16, 8, 4
+	w.Intake, w.Work, w.Poll, w.Report, w.Logs, w.Tell = 16, 64, 16, 8, 4, 8
 	w.Lease, w.Sweep, w.Poll1, w.PollMax = 30*time.Second, time.Second, 30*time.Second, 10*time.Minute
 	w.Retry, w.RetryMax, w.Shutdown, w.Tries, w.Doubt = 30*time.Second, 30*time.Minute, 30*time.Second, 8, 5*time.Second
 	w.Limits = map[models.StepKind]int{models.SRPMStep: 8}
 	const day = 24 * time.Hour
-	s.Retention.Logs, s.Retention.Deliveries, s.Retention.Events = 90*day, 14*day, 90*day
+	s.Retention.Logs, s.Retention.Deliveries, s.Retention.Events, s.Retention.Dispatches = 90*day, 14*day, 90*day, 90*day
+	s.Mail.Security, s.Mail.PerHour = string(mail.StartTLS), 20
 	return s
 }
 
@@ -485,7 +502,7 @@ func (s *settings) check() []error {
 	if s.GitHub.AppID != 0 && s.GitHub.PrivateKey == "" {
 		complain("github.private_key: the App with the id %d needs one", s.GitHub.AppID)
 	}
-	for key, value := range map[string]*string{"github.private_key": &s.GitHub.PrivateKey, "login.client_secret": &s.Login.ClientSecret} {
+	for key, value := range map[string]*string{"github.private_key": &s.GitHub.PrivateKey, "login.client_secret": &s.Login.ClientSecret, "mail.password": &s.Mail.Password} {
 		if file, ok := strings.CutPrefix(*value, "@"); ok {
 			text, err := os.ReadFile(file)
 			if err != nil {
@@ -511,6 +528,7 @@ func (s *settings) check() []error {
 		complain("distgit.url: dist-git and GitHub cannot be on one host, which says where a project is")
 	}
 	problems = append(problems, s.checkLogin()...)
+	problems = append(problems, s.checkTelling()...)
 	if at := s.Approval.Repository; at != "" {
 		if p, err := models.ParseProjectURL(at); err != nil {
 			complain("approval.repository: %v", err)
@@ -529,6 +547,7 @@ func (s *settings) check() []error {
 	for key, value := range map[string]int{
 		"bus.prefetch": s.Bus.Prefetch, "workers.intake": s.Workers.Intake, "workers.work": s.Workers.Work, "workers.poll": s.Workers.Poll,
 		"workers.report": s.Workers.Report, "workers.logs": s.Workers.Logs, "workers.tries": s.Workers.Tries,
+		"workers.tell": s.Workers.Tell, "mail.per_hour": s.Mail.PerHour,
 	} {
 		if value <= 0 {
 			complain("%s: must be at least 1", key)

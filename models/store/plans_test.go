@@ -141,6 +141,8 @@ func otherReadings(t *testing.T, s *store.Store) []reading {
 	step := list.Rows[0].Flow[0].Name
 	ignore := func(_ any, err error) error { return err }
 	return []reading{
+		{"who wants to hear", func(ctx context.Context, s *store.Store) error { return ignore(s.Subscribers(ctx, p.ProjectID, 1)) }},
+		{"how it went before", func(ctx context.Context, s *store.Store) error { return ignore(s.FailedBefore(ctx, p)) }},
 		{"pipelines of a project", func(ctx context.Context, s *store.Store) error {
 			return ignore(s.Pipelines(ctx, models.PipelineFilter{ProjectID: p.ProjectID, State: models.Error}, models.Page{}))
 		}},

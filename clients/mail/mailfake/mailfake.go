@@ -34,6 +34,7 @@ type Mail struct {
 	From, To string
 	Text     string // with its headers, lines ending in \r\n
 	Secure   bool   // it came over TLS
+	At       time.Time
 }
 
 // Fault is how the relay answers a command, such as RCPT, instead of as it
@@ -199,6 +200,8 @@ func (t *talk) spoiled(command string) (spoiled, goOn bool) {
 const (
 	patience = time.Minute
 	maxMail  = 10 << 20
+
+	mostMails = 1000 // that are kept
 )
 
 func (t *talk) run() {
@@ -301,7 +304,8 @@ func (t *talk) data() bool {
 	}
 	s := t.server
 	s.mu.Lock()
-	s.mails = append(s.mails, Mail{t.from, t.to, strings.ReplaceAll(string(text), "\n", "\r\n"), t.secure})
+	s.mails = append(s.mails, Mail{t.from, t.to, strings.ReplaceAll(string(text), "\n", "\r\n"), t.secure, time.Now()})
+	s.mails = s.mails[max(0, len(s.mails)-mostMails):]
 	s.mu.Unlock()
 	if f, ok := s.fault("DATA"); ok {
 		time.Sleep(f.Delay)
