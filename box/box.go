@@ -215,10 +215,9 @@ func (b *Box) startServices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.Mail, err = mailfake.Start(mailfake.Options{}); err != nil {
+	if err := b.startMail(); err != nil {
 		return err
 	}
-	b.access.MailRelay = b.Mail.Addr
 	if err := b.startFedora(ctx); err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"millrace/clients/github/githubfake"
+	"millrace/clients/mail/mailfake"
 	"millrace/clients/webhook"
 	"millrace/clients/wire"
 
@@ -174,6 +175,15 @@ func (b *Box) SetMood(mood Mood) {
 	b.receiver.mu.Lock()
 	defer b.receiver.mu.Unlock()
 	b.receiver.mood = mood
+}
+
+// startMail starts the relay, where it was the last time.
+func (b *Box) startMail() (err error) {
+	if b.Mail, err = mailfake.Start(mailfake.Options{Addr: b.state.MailAddr}); err != nil {
+		return err
+	}
+	b.access.MailRelay, b.state.MailAddr = b.Mail.Addr, b.Mail.Addr
+	return b.save()
 }
 
 // letter is a mail as people read it.

@@ -21,6 +21,7 @@ type state struct {
 	Addr string // host and port
 	// PackagesAddr is that of dist-git.
 	PackagesAddr string
+	MailAddr     string // of the relay; empty before the first start
 
 	Secrets secrets
 	Count   map[string]int // of things that the box did, by kind

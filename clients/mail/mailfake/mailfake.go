@@ -4,6 +4,7 @@ package mailfake
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -23,8 +24,9 @@ import (
 
 // Options say what kind of relay it is.
 type Options struct {
-	TLS      bool // from the beginning
-	StartTLS bool // is offered
+	Addr     string // host and port to listen on; empty: any free one of this machine
+	TLS      bool   // from the beginning
+	StartTLS bool   // is offered
 	User     string
 	Password string // of that user, who has to log in if there is one
 }
@@ -65,7 +67,7 @@ type Server struct {
 
 // Start opens a relay on this machine. Close ends it.
 func Start(o Options) (*Server, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", cmp.Or(o.Addr, "127.0.0.1:0"))
 	if err != nil {
 		return nil, fmt.Errorf("starting the relay: %w", err)
 	}
