@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"millrace/models"
 	"millrace/models/store"
@@ -60,16 +61,35 @@ func apiNotification(s *models.Subscription) Notification {
 	return n
 }
 
-// unwatched are the packages of the viewer, as far as they are known here, that
-// are not watched.
+// unwatched are the packages of the viewer to which something happened here, and
+// that are not watched.
 func (s *Server) unwatched(r *http.Request, watches []*models.Subscription) ([]*models.Project, error) {
 	if s.PackageForge == "" {
 		return nil, nil
 	}
-	own, err := s.Store.PackagesOf(r.Context(), viewerOf(r).ID, s.PackageForge, packageSpace)
+	ctx, viewer := r.Context(), viewerOf(r)
+	own, err := s.Store.PackagesOf(ctx, viewer.ID, s.PackageForge, packageSpace)
+	if err != nil {
+		return nil, err
+	}
+	if s.Automating != nil {
+		listed, err := s.Automating.OwnPackages(ctx, viewer.Login)
+		if err != nil {
+			return nil, err
+		}
+		known, err := s.Store.ProjectsNamed(ctx, s.PackageForge, packageSpace, listed.Names)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range known {
+			own = append(own, row.Project)
+		}
+	}
+	slices.SortFunc(own, func(a, b *models.Project) int { return strings.Compare(a.Name, b.Name) })
+	own = slices.CompactFunc(own, func(a, b *models.Project) bool { return a.ID == b.ID })
 	return slices.DeleteFunc(own, func(p *models.Project) bool {
 		return slices.ContainsFunc(watches, func(w *models.Subscription) bool { return w.ProjectID == p.ID })
-	}), err
+	}), nil
 }
 
 // takeNotifications takes the forms of that page.

@@ -73,7 +73,7 @@ func storyAccessibility(t *testing.T, b *browsertest.Browser, d *liveDemo) {
 		d.URL + "/packages", d.URL + "/packages/loom/automation", d.URL + "/packages/loom/automation/readiness", d.URL + "/packages/hello-world/automation",
 		d.URL + "/packages/-/automation?package=loom&package=no-such-package",
 		d.Box + "/", d.Box + "/" + helloRepo, d.Box + fmt.Sprintf("/%s/pull/%d", helloRepo, running), d.Box + "/copr/", d.Box + "/testing-farm/",
-		d.Box + "/bodhi/", d.Box + "/-/webhooks", d.Box + "/-/bus", d.Box + "/nobody",
+		d.Box + "/bodhi/", d.Box + "/-/webhooks", d.Box + "/-/bus", d.Box + "/-/receiver", d.Box + "/-/mail", d.Box + "/nobody",
 	}
 	tab := b.Tab(t, "404", "422")
 	for _, page := range pages {

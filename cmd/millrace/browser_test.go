@@ -35,6 +35,7 @@ func TestStories(t *testing.T) {
 		"automation": storyAutomate, "automation without scripts": storyAutomateNoScript,
 		"steering": storySteer, "steering without the right": storyNoRight, "steering without scripts": storySteerNoScript,
 		"steering from the forge": storyForge, "a release": storyRelease,
+		"a hook": storyHook,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
