@@ -38,7 +38,7 @@ func storyHook(t *testing.T, b *browsertest.Browser, d *liveDemo) {
 	untilReloaded(t, tab, d.URL+hook, finished)
 	tab.Follow(`#hook-dispatches tbody th a`)
 	dispatch := tab.Path()
-	if got := tab.Value(`document.querySelector("main").textContent.includes("Webhook-Signature") && document.querySelector("pre.lines") !== null`); got != "true" {
+	if got := tab.Value(`document.querySelector("main").textContent.includes("Webhook-Signature") && document.querySelector("pre.yaml") !== null`); got != "true" {
 		t.Error("the page does not show what was sent")
 	}
 	tab.Follow(`form[action$="/redeliver"] button`)
