@@ -109,6 +109,15 @@ func (g *Git) checkRemote(r Remote) error {
 	if strings.ContainsAny(r.Authorization, "\r\n\x00") {
 		return bad("authorization of", r.URL)
 	}
+	if r.SSH != nil {
+		if r.Authorization != "" {
+			return bad("authorization over SSH of", r.URL)
+		}
+		if err := r.SSH.Check(); err != nil {
+			return fmt.Errorf("logging in over SSH: %w", err)
+		}
+		return CheckSSH(r.URL)
+	}
 	if g.AllowFile {
 		local := strings.TrimPrefix(r.URL, "file://")
 		if path.IsAbs(local) && path.Clean(local) == local && len(local) < maxPath && !strings.ContainsAny(local, "\x00\n") {

@@ -33,7 +33,7 @@ type Error struct {
 	Op   string // as "git fetch"
 	Code int    // exit status
 	Said string // the end of its error output
-	Err  error  // ErrNotFound, ErrRejected, ErrDenied or nil
+	Err  error  // ErrNotFound, ErrRejected, ErrDenied, ErrUntrusted or nil
 
 	temporary bool
 }
@@ -66,7 +66,7 @@ func (e *ConflictError) Error() string {
 var (
 	saysTemporary = regexp.MustCompile(`(?i)could not resolve host|connection (refused|reset|timed out)|failed to connect|` +
 		`timed out|too slow|returned error: (5\d\d|429|408)|early eof|hung up unexpectedly|rpc failed|` +
-		`empty reply|network is unreachable|temporary failure|gnutls|ssl_|unexpected disconnect`)
+		`empty reply|network is unreachable|no route to host|temporary failure|connection closed|broken pipe|not responding|gnutls|ssl_|unexpected disconnect`)
 	saysNotFound = regexp.MustCompile(`(?i)returned error: (404|410|401|403)|repository '.*' not found|` +
 		`couldn't find remote ref|could not read (username|password)|authentication failed|` +
 		`does not appear to be a git repository|not our ref|unknown revision|bad revision|` +
@@ -74,12 +74,15 @@ var (
 		`no names found|no tags can describe|bad object|invalid reference|did not match any|not something we can merge`)
 	saysDenied = regexp.MustCompile(`(?i)returned error: (401|403)|authentication failed|could not read (username|password)|` +
 		`hook declined|permission denied|denied push`)
-	saysRejected = regexp.MustCompile(`(?i)\[rejected\]|\[remote rejected\]|stale info|non-fast-forward`)
+	saysUntrusted = regexp.MustCompile(`(?i)host key verification failed`)
+	saysRejected  = regexp.MustCompile(`(?i)\[rejected\]|\[remote rejected\]|stale info|non-fast-forward`)
 )
 
 func newError(op string, code int, said string) *Error {
 	e := &Error{Op: op, Code: code, Said: said}
 	switch {
+	case saysUntrusted.MatchString(said):
+		e.Err = ErrUntrusted
 	case op == "git push" && saysDenied.MatchString(said):
 		e.Err = ErrDenied
 	case saysRejected.MatchString(said):

@@ -2,7 +2,7 @@
 //
 // Nothing of the machine's or the user's git configuration is read, no hook,
 // filter, credential helper, submodule or pager runs, only HTTP(S) remotes are
-// spoken to (and local ones where the caller says so), and each command is
+// spoken to (local ones, and those over SSH, where the caller says so), and each command is
 // bounded in time and in what it may print or download. Names and addresses
 // are checked before they reach an argument list.
 package git
@@ -39,6 +39,7 @@ type Remote struct {
 	// is sent to the host of URL only and never stands in an argument list or
 	// on disk. See BasicAuth.
 	Authorization string
+	SSH           *SSH // how to log in, if URL is an address over SSH; see CheckSSH
 }
 
 func (g *Git) localTimeout() time.Duration   { return or(g.LocalTimeout, 2*time.Minute) }
@@ -206,7 +207,7 @@ func (g *Git) environment(c command) []string {
 		"HOME=/nonexistent", "XDG_CONFIG_HOME=/nonexistent", "LC_ALL=C.UTF-8", "TZ=UTC",
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_SYSTEM=/dev/null", "GIT_CONFIG_GLOBAL=/dev/null",
 		"GIT_ATTR_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=", "SSH_ASKPASS=",
-		"GIT_SSH_COMMAND=false", "GIT_EDITOR=false", "GIT_PAGER=cat", "GIT_LFS_SKIP_SMUDGE=1",
+		"GIT_EDITOR=false", "GIT_PAGER=cat", "GIT_LFS_SKIP_SMUDGE=1",
 		"GIT_NO_REPLACE_OBJECTS=1", "GIT_LITERAL_PATHSPECS=1", "GIT_MERGE_AUTOEDIT=no",
 	}
 	for _, name := range inherited {
@@ -221,6 +222,13 @@ func (g *Git) environment(c command) []string {
 		own = append(own[:len(own):len(own)], [2]string{"protocol.file.allow", "always"})
 	}
 	// Unlike protocol.allow this cannot be undone by a repository's configuration.
+	if c.remote != nil && c.remote.SSH != nil {
+		protocols = "ssh"
+		own = append(own[:len(own):len(own)], [2]string{"protocol.ssh.allow", "always"})
+		env = append(env, "GIT_SSH_COMMAND="+c.remote.SSH.command(), "GIT_SSH_VARIANT=ssh")
+	} else {
+		env = append(env, "GIT_SSH_COMMAND=false")
+	}
 	env = append(env, "GIT_ALLOW_PROTOCOL="+protocols)
 	if c.remote != nil && c.remote.Authorization != "" {
 		own = append(own[:len(own):len(own)],

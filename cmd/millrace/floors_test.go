@@ -25,7 +25,7 @@ var floors = map[string]int{
 	"clients/git/gitserver": 3, "clients/git/fakeforge": 4, "clients/pagure/pagurefake": 6,
 	"clients/bodhi/bodhifake": 6, "clients/koji/kojifake": 6, "clients/fas/fasfake": 6, "clients/fedmsg/rabbittest": 6,
 	"clients/fasjson/fasjsonfake": 6, "clients/anitya/anityafake": 6, "clients/bugzilla/bugzillafake": 6, "clients/lookaside/lookasidefake": 6,
-	"clients/forgejo/forgejofake": 6, "clients/forge/forgetest": 6, "clients/mail/mailfake": 6,
+	"clients/forgejo/forgejofake": 6, "clients/forge/forgetest": 7, "clients/git/sshtest": 6, "clients/mail/mailfake": 6,
 	"box": 7, "bench": 7,
 	"cmd/millrace": 8,
 }
