@@ -13,12 +13,11 @@ import (
 
 	"millrace/clients/bodhi"
 	"millrace/clients/bodhi/bodhifake"
+	"millrace/clients/forge/forgetest"
 	"millrace/clients/git"
 	"millrace/clients/git/fakeforge"
 	"millrace/clients/koji"
 	"millrace/clients/koji/kojifake"
-	"millrace/clients/pagure"
-	"millrace/clients/pagure/pagurefake"
 	"millrace/models"
 	"millrace/models/store"
 	"millrace/models/store/storetest"
@@ -28,7 +27,7 @@ import (
 type chain struct {
 	*world
 	distgit *fakeforge.Forge
-	pagure  *pagurefake.Fake
+	forge   *forgetest.Server // that has the packages of distgit
 	builds  *kojifake.Fake
 	updates *bodhifake.Server
 	lost    func(topic string) bool // messages that never come; nil: none
@@ -46,11 +45,16 @@ var chainReleases = models.Releases{
 // messages come at once.
 func newChain(t *testing.T, s *store.Store) *chain {
 	t.Helper()
+	return newChainOn(t, s, forgetest.Pagure)
+}
+
+func newChainOn(t *testing.T, s *store.Store, forge forgetest.Forge) *chain {
+	t.Helper()
 	c := &chain{world: newWorld(t, s)}
 	c.pace = kojifake.Pace{Queue: 10 * time.Millisecond, SRPM: 20 * time.Millisecond, Arch: 40 * time.Millisecond, Tag: 10 * time.Millisecond}
 	c.AllowAll = true
 	publish := func(topic string, body []byte) {
-		if c.lost != nil && c.lost(topic) || c.quiet.Load() && strings.Contains(topic, "pagure.") {
+		if c.lost != nil && c.lost(topic) || c.quiet.Load() && ofPackages(topic) {
 			return
 		}
 		d := &models.Delivery{Source: models.FromBus, Key: rand.Text(), Type: topic, Body: body}
@@ -58,13 +62,18 @@ func newChain(t *testing.T, s *store.Store) *chain {
 			c.Log.Error("publishing", "error", err)
 		}
 	}
-	c.startDistGit(t, publish)
+	c.startDistGit(t, forge, publish)
 	c.startKoji(t, publish)
 	c.startBodhi(t, publish)
 	return c
 }
 
-func (c *chain) startDistGit(t *testing.T, publish func(string, []byte)) {
+// ofPackages reports whether a message is one of the forge of packages.
+func ofPackages(topic string) bool {
+	return strings.Contains(topic, ".pagure.") || strings.Contains(topic, ".forgejo.")
+}
+
+func (c *chain) startDistGit(t *testing.T, forge forgetest.Forge, publish func(string, []byte)) {
 	t.Helper()
 	f, err := fakeforge.New(fakeforge.Config{Dir: t.TempDir()})
 	if err != nil {
@@ -74,16 +83,11 @@ func (c *chain) startDistGit(t *testing.T, publish func(string, []byte)) {
 	if err := f.SetToken("a-secret", fakeforge.Token{Login: "packit"}); err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewUnstartedServer(nil)
-	url := "http://" + server.Listener.Addr().String()
-	c.distgit, c.pagure = f, pagurefake.New(f, pagurefake.Config{URL: url, Publish: publish})
-	server.Config.Handler = c.pagure
-	server.Start()
-	t.Cleanup(server.Close)
+	c.distgit = f
+	c.forge = forgetest.Serve(t, forge, f, forgetest.Options{Token: "a-secret", Publish: publish, Admins: []string{"packit"}})
+	url := c.forge.URL
 	c.Parser.Bus.DistGit = url
-	c.Packages = &Packages{
-		DistGit: &pagure.Client{BaseURL: url, Token: "a-secret"}, Host: host(t, url), URL: url, User: "packit", Password: "a-secret",
-	}
+	c.Packages = &Packages{DistGit: c.forge.Client, Host: host(t, url), URL: url, User: "packit", Password: "a-secret"}
 	c.Forges[c.Packages.Host] = PackagesForge{Packages: c.Packages}
 }
 
@@ -137,10 +141,14 @@ func (c *chain) startBodhi(t *testing.T, publish func(string, []byte)) {
 	c.Kinds[models.BodhiUpdateStep] = &BodhiUpdate{Koji: c.Runner.Koji, Client: c.Bodhi, User: "packit"}
 }
 
-// eachChain runs f in such a world on each database.
+// eachChain runs f in such a world on each database, and with packages on each forge.
 func eachChain(t *testing.T, f func(t *testing.T, c *chain)) {
 	t.Helper()
 	storetest.Each(t, func(t *testing.T, s *store.Store) { f(t, newChain(t, s)) })
+	t.Run("forgejo", func(t *testing.T) {
+		t.Parallel()
+		f(t, newChainOn(t, storetest.SQLite(t), forgetest.Forgejo))
+	})
 }
 
 func specOf(name, version string) string {
@@ -289,7 +297,7 @@ func TestPushBecomesAnUpdate(t *testing.T) {
 func TestNoMessageComes(t *testing.T) {
 	t.Parallel()
 	eachChain(t, func(t *testing.T, c *chain) {
-		c.lost = func(topic string) bool { return !strings.Contains(topic, "pagure.") }
+		c.lost = func(topic string) bool { return !ofPackages(topic) }
 		c.pack(t, "hello", chainConfig)
 		run(t, c.Runner)
 		sha := c.commit(t, "hello", "f43", map[string]string{"hello.spec": specOf("hello", "2")})

@@ -45,7 +45,7 @@ func (r *Runner) forbiddenInDistGit(ctx context.Context, o *order, c *models.Com
 	case c.Name == models.UpdateCommand:
 		return "This is for those who may commit to the package.", nil
 	}
-	packagers, err := r.packagers(ctx)
+	packagers, err := r.packagers(ctx, o.event.Project)
 	if err != nil {
 		return "", fmt.Errorf("asking who is a packager: %w", err)
 	}
@@ -57,12 +57,12 @@ func (r *Runner) forbiddenInDistGit(ctx context.Context, o *order, c *models.Com
 
 // packagers are the members of the group of packagers, as the account system
 // knows them, or dist-git where there is none.
-func (r *Runner) packagers(ctx context.Context) ([]string, error) {
-	ask := r.Packages.GroupMembers
-	if r.GroupMembers != nil {
-		ask = r.GroupMembers
+func (r *Runner) packagers(ctx context.Context, p *models.Project) (members []string, err error) {
+	if group := r.Packages.packagerGroup(); r.GroupMembers != nil {
+		members, err = r.GroupMembers(ctx, group)
+	} else {
+		members, err = r.Packages.GroupMembers(ctx, pathOf(p), group)
 	}
-	members, err := ask(ctx, r.Packages.packagerGroup())
 	if httpx.Status(err) == http.StatusNotFound {
 		return nil, nil
 	}

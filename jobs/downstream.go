@@ -9,8 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"millrace/clients/forge"
 	"millrace/clients/httpx"
-	"millrace/clients/pagure"
 	"millrace/models"
 	"millrace/models/packageconfig"
 	"millrace/models/rpm"
@@ -59,20 +59,27 @@ func (r *Runner) aboutPush(ctx context.Context, e *models.Event, m *models.Messa
 	commit := Made{
 		Product: &models.Product{
 			Kind: models.CommitProduct, Key: models.CommitRefOf(&project, m.Branch, m.Commit).Key, Package: project.Name, Branch: m.Branch,
-			Name: fmt.Sprintf("%.7s", m.Commit), State: models.ProductDone, URL: project.CommitURL(m.Commit),
+			Name: fmt.Sprintf("%.7s", m.Commit), State: models.ProductDone, URL: r.Packages.CommitURL(pathOf(&project), m.Commit),
 			Data: models.ProductData{Commit: m.Commit, Author: m.Actor},
 		},
 		Project: &project,
 	}
-	if m.PR > 0 {
-		pull, err := r.Packages.Pull(ctx, pathOf(e.Project), m.PR)
+	number := m.PR
+	if number == 0 {
+		var err error
+		if number, err = r.Packages.MergedBy(ctx, pathOf(e.Project), m.Branch, m.Commit); err != nil {
+			return about, err
+		}
+	}
+	if number > 0 {
+		pull, err := r.Packages.Pull(ctx, pathOf(e.Project), number)
 		if err != nil && httpx.Status(err) != http.StatusNotFound {
-			return about, fmt.Errorf("reading pull request %d of %s: %w", m.PR, e.Project.Path(), err)
+			return about, fmt.Errorf("reading pull request %d of %s: %w", number, e.Project.Path(), err)
 		}
 		if err == nil {
 			about.downstream.Author = pull.Author
 		}
-		commit.From = []models.ProductRef{models.PullRefOf(&project, m.PR)}
+		commit.From = []models.ProductRef{models.PullRefOf(&project, number)}
 		if err := r.watchNow(ctx, commit.From[0]); err != nil {
 			return about, err
 		}
@@ -288,7 +295,7 @@ func (r *Runner) lookUpMembers(ctx context.Context, d *models.Downstream, repo, 
 	switch {
 	case isGroup:
 		var err error
-		if members, err = r.Packages.GroupMembers(ctx, group); err != nil && httpx.Status(err) != http.StatusNotFound {
+		if members, err = r.Packages.GroupMembers(ctx, repo, group); err != nil && httpx.Status(err) != http.StatusNotFound {
 			return fmt.Errorf("asking who is in %s: %w", name, err)
 		}
 	case name == "all_admins" || name == "all_committers":
@@ -296,7 +303,7 @@ func (r *Runner) lookUpMembers(ctx context.Context, d *models.Downstream, repo, 
 		if err != nil {
 			return fmt.Errorf("asking who may commit to %s: %w", repo, err)
 		}
-		if members, err = r.withGroups(ctx, access, name == "all_committers"); err != nil {
+		if members, err = r.withGroups(ctx, repo, access, name == "all_committers"); err != nil {
 			return err
 		}
 	default:
@@ -310,14 +317,20 @@ func (r *Runner) lookUpMembers(ctx context.Context, d *models.Downstream, repo, 
 }
 
 // withGroups are all who may administer a package, or commit to it too.
-func (r *Runner) withGroups(ctx context.Context, access *pagure.Access, committers bool) ([]string, error) {
-	members := append([]string{access.Owner}, access.Admins...)
+func (r *Runner) withGroups(ctx context.Context, repo string, access *forge.Access, committers bool) ([]string, error) {
+	members := slices.Clone(access.Admins)
+	if access.Owner != "" {
+		members = append(members, access.Owner)
+	}
 	groups := slices.Clone(access.AdminGroups)
 	if committers {
 		members, groups = append(members, access.Committers...), append(groups, access.CommitterGroups...)
 	}
 	for _, group := range groups {
-		more, err := r.Packages.GroupMembers(ctx, group)
+		more, err := r.Packages.GroupMembers(ctx, repo, group)
+		if httpx.Hidden(err) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("asking who is in @%s: %w", group, err)
 		}

@@ -13,18 +13,16 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"millrace/clients/forge"
+	"millrace/clients/forge/forgetest"
 	"millrace/clients/git"
 	"millrace/clients/git/fakeforge"
 	"millrace/clients/github/githubfake"
 	"millrace/clients/lookaside"
 	"millrace/clients/lookaside/lookasidefake"
-	"millrace/clients/pagure"
-	"millrace/clients/pagure/pagurefake"
 	"millrace/jobs/sandbox"
 	"millrace/jobs/sources"
 	"millrace/models"
@@ -35,8 +33,8 @@ import (
 type fedora struct {
 	*world
 	distGit  *fakeforge.Forge
-	pagure   *pagurefake.Fake
-	archives *httptest.Server // of upstream
+	forge    *forgetest.Server // that has the packages of distGit
+	archives *httptest.Server  // of upstream
 	cache    *lookasidefake.Server
 	propose  *Propose
 }
@@ -44,6 +42,21 @@ type fedora struct {
 const packitToken = "token-of-packit"
 
 func newFedora(t *testing.T, w *world) *fedora {
+	t.Helper()
+	return newFedoraOn(t, w, forgetest.Pagure)
+}
+
+// onForges runs f where packages are on each forge; with both databases on the first.
+func onForges(t *testing.T, f func(t *testing.T, f *fedora)) {
+	t.Helper()
+	onBoth(t, func(t *testing.T, w *world) { f(t, newFedora(t, w)) })
+	t.Run("forgejo", func(t *testing.T) {
+		t.Parallel()
+		onSQLite(t, func(t *testing.T, w *world) { f(t, newFedoraOn(t, w, forgetest.Forgejo)) })
+	})
+}
+
+func newFedoraOn(t *testing.T, w *world, forge forgetest.Forge) *fedora {
 	t.Helper()
 	f := &fedora{world: w}
 	var err error
@@ -58,20 +71,13 @@ func newFedora(t *testing.T, w *world) *fedora {
 	if err := f.distGit.SetToken(packitToken, fakeforge.Token{Login: "packit"}); err != nil {
 		t.Fatal(err)
 	}
-	var handler http.Handler
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
-	f.pagure = pagurefake.New(f.distGit, pagurefake.Config{URL: server.URL, Publish: func(topic string, body []byte) {
+	t.Cleanup(f.distGit.Close)
+	f.forge = forgetest.Serve(t, forge, f.distGit, forgetest.Options{Token: packitToken, Admins: []string{"packit"}, Publish: func(topic string, body []byte) {
 		d := &models.Delivery{Source: models.FromBus, Key: rand.Text(), Type: topic, Body: body}
 		if _, err := w.Accept(context.Background(), d); err != nil && t.Context().Err() == nil {
 			t.Error(err)
 		}
 	}})
-	handler = f.pagure
-	t.Cleanup(func() {
-		server.Close()
-		f.pagure.Close()
-		f.distGit.Close()
-	})
 	if f.cache, err = lookasidefake.New(lookasidefake.Config{Dir: t.TempDir(), Prefix: "/pkgs", Users: map[string]string{"ticket": "packit"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -80,10 +86,10 @@ func newFedora(t *testing.T, w *world) *fedora {
 	f.archives = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { fmt.Fprint(rw, "archive ", r.URL.Path) }))
 	t.Cleanup(f.archives.Close)
 
-	client := &pagure.Client{BaseURL: server.URL, Token: packitToken, Pause: 10 * time.Millisecond}
-	w.Packages = &Packages{DistGit: client, Host: host(t, server.URL), URL: server.URL, User: "packit", Password: packitToken}
+	url := f.forge.URL
+	w.Packages = &Packages{DistGit: f.forge.Client, Host: host(t, url), URL: url, User: "packit", Password: packitToken}
 	w.Forges[w.Packages.Host] = PackagesForge{w.Packages}
-	w.Parser.Bus.DistGit = server.URL
+	w.Parser.Bus.DistGit = url
 	g := &git.Git{}
 	f.propose = &Propose{
 		Engine: w.Engine, Packages: w.Packages, Forge: w.Runner.Forge, Releases: w.Runner.Releases, DataDir: t.TempDir(),
@@ -192,8 +198,8 @@ jobs:
 // fails does not stop the others, and doing it once more doubles nothing.
 func TestPullFromUpstream(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, w *world) {
-		f := newFedora(t, w)
+	onForges(t, func(t *testing.T, f *fedora) {
+		w := f.world
 		f.pack(t, pullConfig, "f44") // there is no f43
 		run(t, w.Runner)
 		f.announceVersions(t, "1.9", "1.10", "1.2")
@@ -284,8 +290,8 @@ func (f *fedora) wayIs(t *testing.T, e *models.Event, want []string) {
 // its checks say so.
 func TestProposeDownstream(t *testing.T) {
 	t.Parallel()
-	onSQLite(t, func(t *testing.T, w *world) {
-		f := newFedora(t, w)
+	onForges(t, func(t *testing.T, f *fedora) {
+		w := f.world
 		f.pack(t, "", "f43")
 		run(t, w.Runner)
 		spec := fmt.Sprintf("Name: hello\nVersion: 2.0\nRelease: 1%%{?dist}\nSummary: Says hello\nLicense: MIT\nSource0: %s/hello-%%{version}.tar.gz\n\n%%description\nHi.\n", f.archives.URL)
@@ -322,8 +328,8 @@ func TestProposeDownstream(t *testing.T) {
 // an event that tells the same does nothing.
 func TestMergeIsOnTheWay(t *testing.T) {
 	t.Parallel()
-	onSQLite(t, func(t *testing.T, w *world) {
-		f := newFedora(t, w)
+	onForges(t, func(t *testing.T, f *fedora) {
+		w := f.world
 		f.pack(t, "jobs:\n- {job: pull_from_upstream, trigger: release}\n")
 		run(t, w.Runner)
 		f.announceVersions(t, "2.0")
@@ -346,8 +352,8 @@ func TestMergeIsOnTheWay(t *testing.T) {
 // a file, and a file wins.
 func TestAutomationWithoutAFile(t *testing.T) {
 	t.Parallel()
-	onBoth(t, func(t *testing.T, w *world) {
-		f := newFedora(t, w)
+	onForges(t, func(t *testing.T, f *fedora) {
+		w := f.world
 		f.pack(t, "")
 		run(t, w.Runner)
 		f.announceVersions(t, "1.1")
@@ -397,8 +403,8 @@ func TestAutomationWithoutAFile(t *testing.T) {
 // note, and that somebody merged meanwhile, there is no second one.
 func TestMergedBeforeItWasKnown(t *testing.T) {
 	t.Parallel()
-	onSQLite(t, func(t *testing.T, w *world) {
-		f := newFedora(t, w)
+	onForges(t, func(t *testing.T, f *fedora) {
+		w := f.world
 		f.pack(t, "jobs:\n- {job: pull_from_upstream, trigger: release}\n")
 		opened, merged := make(chan struct{}), make(chan struct{})
 		w.Packages.DistGit = &forgetful{DistGit: w.Packages.DistGit, opened: opened, merged: merged}

@@ -85,9 +85,20 @@ func (f PackagesForge) CanMerge(ctx context.Context, p *models.Project, login st
 	return f.HasCommit(ctx, pathOf(p), login, p.DefaultBranch)
 }
 
-// SetCheck is part of Forge.
+// SetCheck is part of Forge. What is about the newest commit of a pull request is
+// said of that: to say something of commits takes more rights.
 func (f PackagesForge) SetCheck(ctx context.Context, p *models.Project, r *models.Report) (string, bool, error) {
-	return "", true, f.SetCommitStatus(ctx, pathOf(p), r.SHA, forge.Status{Name: r.Name, State: distGitStates[r.Wanted], Text: r.Title, URL: r.URL})
+	status := forge.Status{Name: r.Name, State: distGitStates[r.Wanted], Text: r.Title, URL: r.URL}
+	if r.Pull > 0 {
+		pull, err := f.Pull(ctx, pathOf(p), r.Pull)
+		if err != nil {
+			return "", true, err
+		}
+		if pull.Head == r.SHA {
+			return "", true, f.SetPullStatus(ctx, pathOf(p), pull, status)
+		}
+	}
+	return "", true, f.SetCommitStatus(ctx, pathOf(p), r.SHA, status)
 }
 
 // distGitStates are dist-git's words; it has none for what is neither good nor bad.

@@ -310,7 +310,7 @@ func TestSideTagUpdateGrows(t *testing.T) {
 func TestSideTagWithoutMessages(t *testing.T) {
 	t.Parallel()
 	onChain(t, func(t *testing.T, c *chain) {
-		c.lost = func(topic string) bool { return !strings.Contains(topic, "pagure.") }
+		c.lost = func(topic string) bool { return !ofPackages(topic) }
 		c.pack(t, "lib", libConfig)
 		c.pack(t, "tool", toolConfig)
 		run(t, c.Runner)

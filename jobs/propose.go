@@ -123,7 +123,11 @@ func (k *Propose) bring(ctx context.Context, w *Work, run *models.Run, log *logW
 	proposal.Fork, proposal.Head = fork.CloneURL, request.Head
 	var pull forge.PullRequest
 	err = k.Engine.alone(ctx, "git:"+fork.CloneURL, w.Group.Key, func(ctx context.Context) error {
-		err := synced.Repo.Push(ctx, k.Packages.remote(fork), synced.Commit, "refs/heads/"+request.Head, git.PushOptions{Force: true})
+		remote, err := k.Packages.Remote(ctx, fork)
+		if err != nil {
+			return err
+		}
+		err = synced.Repo.Push(ctx, remote, synced.Commit, "refs/heads/"+request.Head, git.PushOptions{Force: true})
 		if err != nil {
 			return fmt.Errorf("pushing to our fork of %s: %w", repo, err)
 		}

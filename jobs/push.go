@@ -13,7 +13,7 @@ import (
 // handlePush plans what is to be done for the new head of a branch. Of several
 // pushes the last counts, in whatever order they are heard of.
 func (r *Runner) handlePush(ctx context.Context, e *models.Event, m *models.Message) error {
-	if r.Packages.Holds(e.Project) && isFork(e.Project) {
+	if r.Packages.Holds(e.Project) && (m.Fork || isFork(e.Project)) {
 		return r.conclude(ctx, e, models.EventNothing, "It is a push to a fork, where packages are prepared and not built.")
 	}
 	forge, err := r.Forge(e.Project)
@@ -54,7 +54,8 @@ func (r *Runner) handleRelease(ctx context.Context, e *models.Event, m *models.M
 	return r.planCommit(ctx, forge, e, commit, circumstances{news: []Made{releaseOf(e, m.Tag, m.Tag)}})
 }
 
-// isFork reports whether a project in dist-git is somebody's fork of a package.
+// isFork reports whether a project in dist-git is somebody's fork of a package by its
+// path, as on Pagure. Forgejo says it in its messages.
 func isFork(p *models.Project) bool {
 	first, _, _ := strings.Cut(p.Namespace, "/")
 	return first == "fork" || first == "forks"

@@ -100,10 +100,19 @@ func (r *Runner) checkMaintained(ctx context.Context, p *models.Project) (models
 	switch {
 	case err != nil:
 		return models.Readiness{}, err
-	case access.Owner == "orphan":
+	case access.Orphaned():
 		return models.Readiness{State: models.ReadyOpen, Text: "It is orphaned, and will be retired.", HowTo: "Adopt it in dist-git, on its page.", URL: p.URL}, nil
 	}
-	return models.Readiness{State: models.ReadyMet, Text: "It is maintained by " + access.Owner + "."}, nil
+	return models.Readiness{State: models.ReadyMet, Text: "It is maintained by " + nameSome(access.Keepers()) + "."}, nil
+}
+
+// nameSome names the first of several.
+func nameSome(names []string) string {
+	const most = 5
+	if more := len(names) - most; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), more)
+	}
+	return strings.Join(names, ", ")
 }
 
 func (r *Runner) checkAccount(ctx context.Context, p *models.Project) (models.Readiness, error) {

@@ -102,12 +102,15 @@ func (r *Runner) send(ctx context.Context, project *models.Project, report *mode
 		_, err := setIssue(ctx, forge, project, "[packit] "+title, report.Body)
 		return err
 	}
-	if !strings.HasPrefix(report.Name, commentPrefix) {
-		report.ExternalID, report.AsStatus, err = forge.SetCheck(ctx, project, report)
-		return err
-	}
 	commit, err := r.Store.Commit(ctx, report.CommitID)
 	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(report.Name, commentPrefix) {
+		if commit.Kind == models.PullRequestRef {
+			report.Pull, _ = strconv.Atoi(commit.Ref) // it is a number
+		}
+		report.ExternalID, report.AsStatus, err = forge.SetCheck(ctx, project, report)
 		return err
 	}
 	if commit.Kind != models.PullRequestRef && commit.Kind != models.IssueRef {

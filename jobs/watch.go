@@ -155,8 +155,9 @@ func (r *Runner) lookAtPull(ctx context.Context, p *models.Product, project *mod
 }
 
 // missedPush is the push of a merge of which no message came. If the branch's head
-// is not the pull request's, somebody pushed after it or the merge made a commit:
-// then nobody knows who is behind it, and the push is told of as somebody's.
+// is not the pull request's, somebody pushed after it or, where the forge does not say
+// which, the merge made a commit: then nobody knows who is behind it, and the push is
+// told of as somebody's.
 func (r *Runner) missedPush(ctx context.Context, p *models.Product, pull forge.PullRequest, project *models.Project) (watched, error) {
 	branches, err := r.Packages.Branches(ctx, pathOf(project))
 	if err != nil {
@@ -167,8 +168,9 @@ func (r *Runner) missedPush(ctx context.Context, p *models.Product, pull forge.P
 	if !ok {
 		return found, nil
 	}
+	came := head == pull.Head || head == pull.Merge
 	commit, err := r.Store.Product(ctx, models.CommitRefOf(project, pull.Target, head))
-	if err == nil && head == pull.Head { // its message may have come before we knew of the pull request
+	if err == nil && came { // its message may have come before we knew of the pull request
 		found.news = []Made{{Product: commit, Project: project, From: []models.ProductRef{p.Ref()}}}
 	}
 	if err == nil || !errors.Is(err, models.ErrNotFound) {
@@ -179,7 +181,7 @@ func (r *Runner) missedPush(ctx context.Context, p *models.Product, pull forge.P
 	found.missed = &models.Message{
 		Kind: models.PushEvent, ProjectURL: project.URL, Branch: pull.Target, Commit: head, Title: pull.Title, URL: pull.URL,
 	}
-	if head == pull.Head {
+	if came {
 		found.missed.PR = pull.Number
 	}
 	return found, nil

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"millrace/clients/bodhi"
-	"millrace/clients/forge"
 	"millrace/clients/git/fakeforge"
 	"millrace/models"
 	"millrace/models/store"
@@ -50,7 +49,7 @@ func TestMergeOfWhichNobodyHears(t *testing.T) {
 		run(t, c.Runner)
 		pull, ref := c.propose(t, "hello", "packit", "2")
 		c.soonProduct(t, ref, func(p *models.Product) bool { return p.Polls > 0 && p.State == models.ProductOpen })
-		if err := c.Packages.SetCommitStatus(t.Context(), "rpms/hello", pull.Head, forge.Status{Name: "CI", State: forge.Failure, Text: "It failed.", URL: "https://ci.test"}); err != nil {
+		if _, _, err := c.distgit.SetFlag("rpms/hello", 0, fakeforge.Flag{Commit: pull.Head, Name: "CI", Status: "failure", Text: "It failed.", URL: "https://ci.test", Author: "ada"}); err != nil {
 			t.Fatal(err)
 		}
 		c.soonProduct(t, ref, func(p *models.Product) bool { return p.Data.Checks == "failed" })

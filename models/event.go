@@ -85,6 +85,7 @@ type Message struct {
 	App          string   `json:"app,omitempty"`          // check_rerun: slug of the GitHub App whose check it is
 	TaskID       string   `json:"task_id,omitempty"`      // koji_build: task that makes it, which is what a submission returned
 	Changed      []string `json:"changed,omitempty"`      // push: changed files, if the message lists them
+	Fork         bool     `json:"fork,omitempty"`         // push: to a fork, if the message says so
 	Builds       []string `json:"builds,omitempty"`       // bodhi_update: NVRs
 	Bug          int      `json:"bug,omitempty"`          // upstream_version: Bugzilla's number
 	UpstreamID   int64    `json:"upstream_id,omitempty"`  // upstream_version: the project's number in Anitya

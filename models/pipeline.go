@@ -357,7 +357,7 @@ type Report struct {
 	Thing      string    `bun:",nullzero"` // of the release chain, that the issue is about, at whatever commit; empty: the commit
 
 	Tracker   *Project `bun:"-"` // whose issue it is, if that is not stored yet
-	Pull      int      `bun:"-"` // pull request that it is a comment on, if that is not the commit
+	Pull      int      `bun:"-"` // pull request that it is about, where that is not to be looked up
 	IfFailing bool     `bun:"-"` // it only ends a failure that was told
 }
 

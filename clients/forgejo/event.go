@@ -45,6 +45,7 @@ type account struct {
 
 type repository struct {
 	HTMLURL string `json:"html_url"`
+	Fork    bool   `json:"fork"`
 }
 
 type label struct {
@@ -209,6 +210,7 @@ func parsePush(body []byte) (*models.Message, string, error) {
 		return nil, "", err
 	}
 	m := in.message(models.PushEvent, "")
+	m.Fork = in.Repository.Fork
 	m.Branch, m.Tag = wire.Ref(in.Ref)
 	m.Commit, m.CommitBefore = wire.Hash(in.After), wire.Hash(in.Before)
 	if in.Pusher.Login != "" {

@@ -137,6 +137,7 @@ type repoJSON struct {
 	Owner         userJSON  `json:"owner"`
 	DefaultBranch string    `json:"default_branch"`
 	CloneURL      string    `json:"clone_url"`
+	SSHURL        string    `json:"ssh_url"`
 	HTMLURL       string    `json:"html_url"`
 	Empty         bool      `json:"empty"`
 	Parent        *repoJSON `json:"parent"`
@@ -164,6 +165,39 @@ func (c *Client) Repository(ctx context.Context, repo string) (forge.Repository,
 		return forge.Repository{}, fmt.Errorf("asking for %s: %w", repo, err)
 	}
 	return in.repository(), nil
+}
+
+// PushURL is where is pushed to over SSH, as Forgejo says it. There all users are
+// one to SSH, and told apart by their keys.
+func (c *Client) PushURL(ctx context.Context, repo, _ string) (string, error) {
+	at, err := address(repo)
+	if err != nil {
+		return "", err
+	}
+	var in repoJSON
+	if err := c.call(ctx, "repo.get", http.MethodGet, at, nil, nil, &in); err != nil {
+		return "", fmt.Errorf("asking where to push to %s: %w", repo, err)
+	}
+	if in.SSHURL == "" {
+		return "", fmt.Errorf("%s cannot be pushed to over SSH", repo)
+	}
+	return in.SSHURL, nil
+}
+
+// CommitURL is the web page of a commit.
+func (c *Client) CommitURL(repo, sha string) string {
+	return c.base() + "/" + repo + "/commit/" + url.PathEscape(sha)
+}
+
+// Version is that of the Forgejo, by which it is told from other forges.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	var in struct {
+		Version string `json:"version"`
+	}
+	if err := c.call(ctx, "version.get", http.MethodGet, "/version", nil, nil, &in); err != nil {
+		return "", fmt.Errorf("asking for its version: %w", err)
+	}
+	return httpx.Clean(in.Version, 100), nil
 }
 
 // Branches returns the branches of a repository and the commits they are at.
@@ -228,29 +262,6 @@ func (c *Client) Retired(ctx context.Context, repo, branch string) (retired bool
 		return true, "", nil
 	}
 	return err == nil, httpx.Clean(string(text), 1000), err
-}
-
-// HasCommit reports whether a user may write to a repository. Rules of single
-// branches are not looked at: only admins may see them.
-func (c *Client) HasCommit(ctx context.Context, repo, user, _ string) (bool, error) {
-	at, err := address(repo)
-	if err != nil {
-		return false, err
-	}
-	if !forge.Name(user) {
-		return false, fmt.Errorf("%.80q is not the name of a user", user)
-	}
-	var in struct {
-		Permission string `json:"permission"`
-	}
-	err = c.call(ctx, "repo.permission", http.MethodGet, at+"/collaborators/"+user+"/permission", nil, nil, &in)
-	if IsNotFound(err) { // nobody has ever logged in as user
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("asking whether %s may commit to %s: %w", user, repo, err)
-	}
-	return in.Permission == "write" || in.Permission == "admin" || in.Permission == "owner", nil
 }
 
 // RepositoriesOf lists the names of the repositories of an owner that a user may

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"millrace/clients/forge"
+	"millrace/clients/httpx"
 )
 
 type pullJSON struct {
@@ -20,6 +21,7 @@ type pullJSON struct {
 	Body    string    `json:"body"`
 	State   string    `json:"state"`
 	Merged  bool      `json:"merged"`
+	Merge   string    `json:"merge_commit_sha"` // null until it is merged
 	User    userJSON  `json:"user"`
 	Head    endJSON   `json:"head"`
 	Base    endJSON   `json:"base"`
@@ -36,6 +38,9 @@ func (c *Client) pull(repo string, in pullJSON) forge.PullRequest {
 	out := forge.PullRequest{
 		Number: in.Number, URL: c.PullURL(repo, in.Number), Title: in.Title, Body: in.Body, Author: in.User.Login, Open: in.State == "open",
 		Merged: in.Merged, Target: in.Base.Ref, Source: in.Head.Ref, Head: in.Head.SHA, Updated: in.Updated.UTC(),
+	}
+	if in.Merged {
+		out.Merge = in.Merge
 	}
 	if in.Head.Repo != nil {
 		out.SourceRepo = in.Head.Repo.FullName
@@ -192,13 +197,23 @@ func (c *Client) Stats(ctx context.Context, repo string, number int) ([]forge.St
 // characters.
 const maxDescription = 140
 
-// SetPullStatus sets a status on the newest commit of a pull request, which
-// counts if it is set in the repository that the commit comes from.
+// SetPullStatus sets a status on the newest commit of a pull request: in the
+// repository that it is for, where Forgejo shows it, and in the one that it comes
+// from, where other programs look for it; where one of them is not ours to write to,
+// in the other alone.
 func (c *Client) SetPullStatus(ctx context.Context, repo string, p forge.PullRequest, s forge.Status) error {
-	if p.SourceRepo != "" {
-		repo = p.SourceRepo
+	err := c.SetCommitStatus(ctx, repo, p.Head, s)
+	if p.SourceRepo == "" || p.SourceRepo == repo || err != nil && !httpx.Hidden(err) {
+		return err
 	}
-	return c.SetCommitStatus(ctx, repo, p.Head, s)
+	also := c.SetCommitStatus(ctx, p.SourceRepo, p.Head, s)
+	switch {
+	case err == nil && httpx.Hidden(also), also == nil:
+		return nil
+	case err == nil:
+		return also
+	}
+	return err
 }
 
 // SetCommitStatus sets a status on a commit.
@@ -216,6 +231,37 @@ func (c *Client) SetCommitStatus(ctx context.Context, repo, sha string, s forge.
 		return fmt.Errorf("setting a status of commit %s of %s: %w", sha, repo, err)
 	}
 	return nil
+}
+
+// MergedBy is the number of the pull request by which a branch came to be at a
+// commit; 0 if it did not come by one. A push can be heard of before Forgejo has
+// noted which pull request it merged: then it is the open one with that commit.
+func (c *Client) MergedBy(ctx context.Context, repo, branch, sha string) (int, error) {
+	at, err := address(repo)
+	if err != nil {
+		return 0, err
+	}
+	var in pullJSON
+	err = c.call(ctx, "commit.pull", http.MethodGet, at+"/commits/"+url.PathEscape(sha)+"/pull", nil, nil, &in)
+	found := !IsNotFound(err)
+	switch {
+	case found && err != nil:
+		return 0, fmt.Errorf("asking which pull request commit %.7s of %s came by: %w", sha, repo, err)
+	case found && in.Merged && in.Base.Ref == branch:
+		return in.Number, nil
+	}
+	// Found, but of another branch: one commit can come to several by a pull request
+	// each, of which Forgejo names any.
+	all, err := c.Pulls(ctx, repo, forge.Filter{Ended: found, Target: branch})
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range all {
+		if p.Merge == sha || p.Head == sha && (p.Open || p.Merged) {
+			return p.Number, nil
+		}
+	}
+	return 0, nil
 }
 
 // Statuses lists the newest status of each name on a commit.

@@ -73,3 +73,9 @@ func Status(err error) int {
 	}
 	return 0
 }
+
+// Hidden reports whether there is no such thing, or none that is shown to us.
+func Hidden(err error) bool {
+	status := Status(err)
+	return status == http.StatusNotFound || status == http.StatusForbidden && !Temporary(err)
+}

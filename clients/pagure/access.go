@@ -4,48 +4,15 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"path"
 	"strings"
 
 	"millrace/clients/forge"
 	"millrace/clients/httpx"
 )
 
-// Access is who may commit to a project, by level. Each level may do what those
-// after it may; who is on two levels has the rights of the higher one.
-type Access struct {
-	Owner         string // the main admin; on Fedora's instance "orphan" if nobody looks after the package
-	Admins        []string
-	Committers    []string
-	Collaborators []Collaborator
-
-	AdminGroups        []string
-	CommitterGroups    []string
-	CollaboratorGroups []Collaborator
-}
-
-// Collaborator is a user or a group that may commit to some branches.
-type Collaborator struct {
-	Name     string
-	Branches []string // patterns with *, ? and [...], such as "epel*"
-}
-
-// Covers reports whether the patterns of c match a branch.
-func (c Collaborator) Covers(branch string) bool {
-	// As Pagure has it, a star matches slashes too. To path.Match they are
-	// special, and what stands for them here is in no name of a branch.
-	plain := strings.NewReplacer("/", "\x01", "[!", "[^")
-	for _, pattern := range c.Branches {
-		if ok, err := path.Match(plain.Replace(pattern), strings.ReplaceAll(branch, "/", "\x01")); err == nil && ok {
-			return true
-		}
-	}
-	return false
-}
-
 // Access asks for all who may commit to a project. It takes two calls: only one
 // of them tells the branches of collaborators, and only the other the owner.
-func (c *Client) Access(ctx context.Context, repo string) (*Access, error) {
+func (c *Client) Access(ctx context.Context, repo string) (*forge.Access, error) {
 	at, err := address(repo)
 	if err != nil {
 		return nil, err
@@ -62,7 +29,7 @@ func (c *Client) Access(ctx context.Context, repo string) (*Access, error) {
 	if err := c.get(ctx, "project.contributors", at+"/contributors", nil, &answer); err != nil {
 		return nil, fmt.Errorf("asking who may commit to %s: %w", repo, err)
 	}
-	access := &Access{
+	access := &forge.Access{
 		Committers: answer.Users.Commit, Collaborators: answer.Users.collaborators(),
 		AdminGroups: answer.Groups.Admin, CommitterGroups: answer.Groups.Commit, CollaboratorGroups: answer.Groups.collaborators(),
 	}
@@ -87,10 +54,10 @@ type contributors struct {
 	} `json:"collaborators"`
 }
 
-func (c contributors) collaborators() []Collaborator {
-	var all []Collaborator
+func (c contributors) collaborators() []forge.Collaborator {
+	var all []forge.Collaborator
 	for _, in := range c.Collaborators {
-		one := Collaborator{Name: in.User}
+		one := forge.Collaborator{Name: in.User}
 		for pattern := range strings.SplitSeq(in.Branches, ",") {
 			if pattern = strings.TrimSpace(pattern); pattern != "" {
 				one.Branches = append(one.Branches, pattern)
@@ -101,8 +68,9 @@ func (c contributors) collaborators() []Collaborator {
 	return all
 }
 
-// GroupMembers lists the users in a group.
-func (c *Client) GroupMembers(ctx context.Context, group string) ([]string, error) {
+// GroupMembers lists the users in a group. Groups are those of the whole forge,
+// not of a project.
+func (c *Client) GroupMembers(ctx context.Context, _, group string) ([]string, error) {
 	if !forge.Name(group) {
 		return nil, fmt.Errorf("%.80q is not the name of a group", group)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"millrace/clients/forge"
 	"millrace/clients/git/fakeforge"
 	"millrace/clients/httpx"
 	"millrace/clients/pagure"
@@ -16,23 +17,23 @@ import (
 // pagureOf starts a Pagure with a project, rpms/hello of alice's.
 func pagureOf(t *testing.T) (*fakeforge.Forge, *pagurefake.Fake, *pagure.Client) {
 	t.Helper()
-	forge, err := fakeforge.New(fakeforge.Config{Dir: t.TempDir()})
+	made, err := fakeforge.New(fakeforge.Config{Dir: t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := forge.CreateRepo(t.Context(), "rpms/hello", "alice"); err != nil {
+	if err := made.CreateRepo(t.Context(), "rpms/hello", "alice"); err != nil {
 		t.Fatal(err)
 	}
-	fake := pagurefake.New(forge, pagurefake.Config{})
+	fake := pagurefake.New(made, pagurefake.Config{})
 	server := httptest.NewServer(fake)
 	t.Cleanup(server.Close)
-	return forge, fake, &pagure.Client{BaseURL: server.URL}
+	return made, fake, &pagure.Client{BaseURL: server.URL}
 }
 
 func TestAccess(t *testing.T) {
 	t.Parallel()
-	forge, _, client := pagureOf(t)
-	if err := forge.SetAccess("rpms/hello", fakeforge.Access{
+	packages, _, client := pagureOf(t)
+	if err := packages.SetAccess("rpms/hello", fakeforge.Access{
 		Admins: []string{"zoe", "bob"}, Committers: []string{"carol"}, Ticketers: []string{"tim"},
 		Collaborators: map[string]string{"dave": "epel*, f44"},
 		AdminGroups:   []string{"infra-sig"}, CommitterGroups: []string{"hello-sig"}, CollaboratorGroups: map[string]string{"epel-packagers-sig": "epel*"},
@@ -43,12 +44,12 @@ func TestAccess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &pagure.Access{
+	want := &forge.Access{
 		Owner: "alice", Admins: []string{"bob", "zoe"}, Committers: []string{"carol"},
-		Collaborators:      []pagure.Collaborator{{Name: "dave", Branches: []string{"epel*", "f44"}}},
+		Collaborators:      []forge.Collaborator{{Name: "dave", Branches: []string{"epel*", "f44"}}},
 		AdminGroups:        []string{"infra-sig"},
 		CommitterGroups:    []string{"hello-sig"},
-		CollaboratorGroups: []pagure.Collaborator{{Name: "epel-packagers-sig", Branches: []string{"epel*"}}},
+		CollaboratorGroups: []forge.Collaborator{{Name: "epel-packagers-sig", Branches: []string{"epel*"}}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("access (-want +got):\n%s", diff)
@@ -57,11 +58,11 @@ func TestAccess(t *testing.T) {
 
 func TestHasCommit(t *testing.T) {
 	t.Parallel()
-	forge, _, client := pagureOf(t)
-	if err := forge.SetGroup("epel-packagers-sig", "erin"); err != nil {
+	packages, _, client := pagureOf(t)
+	if err := packages.SetGroup("epel-packagers-sig", "erin"); err != nil {
 		t.Fatal(err)
 	}
-	if err := forge.SetAccess("rpms/hello", fakeforge.Access{
+	if err := packages.SetAccess("rpms/hello", fakeforge.Access{
 		Committers: []string{"carol"}, Ticketers: []string{"tim"}, Collaborators: map[string]string{"dave": "epel*, f44"},
 		CollaboratorGroups: map[string]string{"epel-packagers-sig": "epel*"},
 	}); err != nil {
@@ -90,44 +91,21 @@ func TestHasCommit(t *testing.T) {
 	}
 }
 
-func TestCovers(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		patterns, branch string
-		want             bool
-	}{
-		{"epel*", "epel9", true},
-		{"epel*", "epel/9/x", true},
-		{"f4[34]", "f44", true},
-		{"f4[!4]", "f44", false},
-		{"f4?", "f4", false},
-		{"[", "[", false},
-		{"", "rawhide", false},
-		{"f43 f44", "f44", true},
-	}
-	for _, test := range tests {
-		c := pagure.Collaborator{Branches: strings.Fields(test.patterns)}
-		if got := c.Covers(test.branch); got != test.want {
-			t.Errorf("%q covers %q: %t, want %t", test.patterns, test.branch, got, test.want)
-		}
-	}
-}
-
 func TestGroupMembers(t *testing.T) {
 	t.Parallel()
-	forge, _, client := pagureOf(t)
-	if err := forge.SetGroup("hello-sig", "erin", "bob"); err != nil {
+	packages, _, client := pagureOf(t)
+	if err := packages.SetGroup("hello-sig", "erin", "bob"); err != nil {
 		t.Fatal(err)
 	}
-	got, err := client.GroupMembers(t.Context(), "hello-sig")
+	got, err := client.GroupMembers(t.Context(), "rpms/hello", "hello-sig")
 	if diff := cmp.Diff([]string{"bob", "erin"}, got); err != nil || diff != "" {
 		t.Errorf("members (-want +got):\n%s\n%v", diff, err)
 	}
-	if _, err := client.GroupMembers(t.Context(), "nobody-sig"); !pagure.IsNotFound(err) || httpx.Temporary(err) ||
+	if _, err := client.GroupMembers(t.Context(), "rpms/hello", "nobody-sig"); !pagure.IsNotFound(err) || httpx.Temporary(err) ||
 		!strings.Contains(err.Error(), "Group not found (ENOGROUP)") {
 		t.Errorf("members of a group that is not there: %v", err)
 	}
-	if _, err := client.GroupMembers(t.Context(), "../rpms"); err == nil || pagure.IsNotFound(err) {
+	if _, err := client.GroupMembers(t.Context(), "rpms/hello", "../rpms"); err == nil || pagure.IsNotFound(err) {
 		t.Errorf("members of no group at all: %v", err)
 	}
 }
@@ -150,7 +128,7 @@ func TestAccessRefused(t *testing.T) {
 		}
 	}
 	fake.SetFaults(pagurefake.Faults{LimitEvery: 1})
-	if _, err := client.GroupMembers(t.Context(), "x"); httpx.RetryAfter(err).IsZero() {
+	if _, err := client.GroupMembers(t.Context(), "rpms/hello", "x"); httpx.RetryAfter(err).IsZero() {
 		t.Errorf("with a limit: %v, want a time", err)
 	}
 }

@@ -93,6 +93,30 @@ func (c *Client) PushURL(ctx context.Context, repo, user string) (string, error)
 	return address, nil
 }
 
+// CommitURL is the web page of a commit.
+func (c *Client) CommitURL(repo, sha string) string {
+	at, err := address(repo)
+	if err != nil {
+		return ""
+	}
+	return c.base() + at + "/c/" + url.PathEscape(sha)
+}
+
+// MergedBy is not known: messages say which pull request a push was made by, and
+// the API does not.
+func (c *Client) MergedBy(context.Context, string, string, string) (int, error) { return 0, nil }
+
+// Version is that of the Pagure, by which it is told from other forges.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	var in struct {
+		Version string `json:"version"`
+	}
+	if err := c.get(ctx, "version.get", "/-/version", nil, &in); err != nil {
+		return "", fmt.Errorf("asking for its version: %w", err)
+	}
+	return httpx.Clean(in.Version, 100), nil
+}
+
 // ErrTooLarge is in the chain of the error about a file that is larger than the
 // caller wants.
 var ErrTooLarge = httpx.ErrTooLarge

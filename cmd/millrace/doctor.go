@@ -78,6 +78,7 @@ func (v *service) checkups() []checkup {
 		{"bus", v.checkBus},
 		{"login", v.checkLogin},
 		{"distgit", v.checkDistGit},
+		{"distgit_push", v.checkPush},
 		{"tracker", v.checkTracker},
 		{"lookaside", v.checkLookaside},
 		{"bugzilla", v.checkBugzilla},

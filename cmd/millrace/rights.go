@@ -7,7 +7,6 @@ import (
 
 	"millrace/clients/fasjson"
 	"millrace/clients/kerberos"
-	"millrace/clients/pagure"
 	"millrace/jobs/access"
 )
 
@@ -24,14 +23,10 @@ func (v *service) rights(forge access.GitHub) *access.Rights {
 		Forges: map[string]access.Forge{s.GitHub.Host: forge}, Accounts: v.people,
 	}
 	if s.DistGit.URL != "" {
-		r.DistGit = v.pagure()
+		r.DistGit = v.rightsSource()
 		r.DistGitHost = hostOf(s.DistGit.URL)
 	}
 	return r
-}
-
-func (v *service) pagure() *pagure.Client {
-	return &pagure.Client{BaseURL: v.settings.DistGit.URL, HTTP: v.client("pagure", sourceTime)}
 }
 
 // findPeople makes the client that asks who people are; none if there is no way

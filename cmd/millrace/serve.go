@@ -149,7 +149,7 @@ func (p *process) server(v *service, metrics *handlers.Metrics) *handlers.Server
 	server := &handlers.Server{
 		Store: v.store, Log: p.log, Metrics: metrics, Accept: v.runner.Accept, Steering: v.runner, Limits: s.Workers.Limits, Base: s.Base, Version: version, Demo: p.demo,
 		Secrets: handlers.Secrets{
-			GitHub: s.GitHub.WebhookSecrets, TestingFarm: list(s.TestingFarm.WebhookToken), Bus: s.Bus.Tokens,
+			GitHub: s.GitHub.WebhookSecrets, TestingFarm: list(s.TestingFarm.WebhookToken), Bus: s.Bus.Tokens, Forgejo: s.DistGit.WebhookSecrets,
 		},
 		Checks: map[string]func(context.Context) error{"queue": v.queueAnswers}, Prefix: s.Prefix, KeepRaw: s.Retention.Deliveries,
 		Programs: handlers.Programs(filepath.Join(s.DataDir, "programs")),

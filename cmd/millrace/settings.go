@@ -63,7 +63,9 @@ type settings struct {
 	Koji     struct{ HubURL, WebURL, FilesURL string }
 	Approval struct{ Repository string }
 	DistGit  struct {
-		URL, User, Token, Password, PackagerGroup string
+		Forge, URL, User, Token, Password, PackagerGroup string
+		SSHKey, SSHKnownHosts                            string
+		WebhookSecrets                                   []string
 	}
 	Tracker    struct{ URL, User, Token string }
 	Lookaside  struct{ URL, UploadURL string }
@@ -168,10 +170,14 @@ func (s *settings) all() []setting {
 		{key: "koji.web_url", doc: "address of Koji's pages", value: &s.Koji.WebURL},
 		{key: "koji.files_url", doc: "address of Koji's logs and packages", value: &s.Koji.FilesURL},
 
-		{key: "distgit.url", doc: "address of dist-git (Pagure), which knows who may commit to packages; empty: nobody has rights from there", value: &s.DistGit.URL},
+		{key: "distgit.forge", doc: "what dist-git is on: pagure or forgejo", value: &s.DistGit.Forge},
+		{key: "distgit.url", doc: "address of dist-git, which knows who may commit to packages; empty: nobody has rights from there", value: &s.DistGit.URL},
 		{key: "distgit.user", doc: "our account in dist-git", value: &s.DistGit.User},
 		{key: "distgit.token", doc: "token of its API; empty: releases are proposed nowhere", value: &s.DistGit.Token, secret: true},
 		{key: "distgit.password", doc: "what git shows to push to our forks over HTTPS; empty: the token", value: &s.DistGit.Password, secret: true},
+		{key: "distgit.ssh_key", doc: "file with the key by which git pushes to our forks over SSH; empty: it pushes over HTTPS", value: &s.DistGit.SSHKey},
+		{key: "distgit.ssh_known_hosts", doc: "file with the keys of the host that is pushed to; no other host is trusted", value: &s.DistGit.SSHKnownHosts},
+		{key: "distgit.webhook_secrets", doc: "secrets of the webhooks that Forgejo posts to /hooks/forgejo", value: &s.DistGit.WebhookSecrets, secret: true},
 
 		{key: "distgit.packager_group", doc: "group of those who may ask for work on packages in comments", value: &s.DistGit.PackagerGroup},
 
@@ -263,7 +269,7 @@ func defaults() *settings {
 	s.TestingFarm.URL, s.TestingFarm.Ranch = "https://api.dev.testing-farm.io/v0.1", "public"
 	s.Bodhi.URL, s.Bodhi.Issuer = bodhi.DefaultURL, bodhi.DefaultIssuer
 	s.Koji.WebURL, s.Koji.FilesURL = koji.DefaultWebURL, koji.DefaultFilesURL
-	s.DistGit.URL, s.DistGit.User, s.FASJSON.URL = pagure.DefaultURL, "packit", fasjson.DefaultURL
+	s.DistGit.Forge, s.DistGit.URL, s.DistGit.User, s.FASJSON.URL = onPagure, pagure.DefaultURL, "packit", fasjson.DefaultURL
 	s.Automation.Path, s.Automation.Every = "packages.yaml", 10*time.Minute
 	s.DistGit.PackagerGroup = "packager"
 	s.Tracker.URL, s.Tracker.User = "https://pagure.io", "packit"
@@ -290,6 +296,7 @@ func topics() []string {
 	for _, name := range []string{
 		"copr.build.start", "copr.build.end",
 		"pagure.git.receive", "pagure.pull-request.new", "pagure.pull-request.updated", "pagure.pull-request.rebased", "pagure.pull-request.comment.added",
+		"forgejo.push", "forgejo.pull_request", "forgejo.issue_comment",
 		"buildsys.build.state.change", "buildsys.task.state.change", "buildsys.tag", "hotness.update.bug.file", "bodhi.update.#",
 	} {
 		all = append(all, "org.fedoraproject.prod."+name)
@@ -524,6 +531,7 @@ func (s *settings) check() []error {
 	if s.DistGit.Token != "" && (s.DistGit.URL == "" || s.DistGit.User == "") {
 		complain("distgit.token: it needs distgit.url and distgit.user")
 	}
+	problems = append(problems, s.checkDistGit()...)
 	if s.DistGit.URL != "" && hostOf(s.DistGit.URL) == s.GitHub.Host {
 		complain("distgit.url: dist-git and GitHub cannot be on one host, which says where a project is")
 	}

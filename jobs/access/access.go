@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"millrace/clients/fasjson"
-	"millrace/clients/pagure"
+	"millrace/clients/forge"
 	"millrace/models"
 	"millrace/models/store"
 )
@@ -37,7 +37,7 @@ type Rights struct {
 	Log       *slog.Logger
 	Operators []string // groups whose members operate this service
 
-	DistGit     *pagure.Client
+	DistGit     Packages
 	DistGitHost string           // forge of the projects that are packages: src.fedoraproject.org
 	Forges      map[string]Forge // by host
 	Accounts    *fasjson.Client
@@ -46,6 +46,13 @@ type Rights struct {
 	Patience time.Duration // instead of the usual 4 seconds; 0: those
 
 	questions questions
+}
+
+// Packages knows who may commit to packages, which are paths: "rpms/hello".
+type Packages interface {
+	Access(ctx context.Context, repo string) (*forge.Access, error)
+	// GroupMembers are those of a group that Access has named.
+	GroupMembers(ctx context.Context, repo, group string) ([]string, error)
 }
 
 // Forge knows who may write to its projects.

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"millrace/clients/fasjson/fasjsonfake"
+	"millrace/clients/forge/forgetest"
 	"millrace/clients/git/fakeforge"
 	"millrace/clients/github/githubfake"
-	"millrace/clients/pagure/pagurefake"
 	"millrace/jobs/access"
 	"millrace/models"
 	"millrace/models/store"
@@ -42,13 +42,13 @@ func TestSourcesInTrouble(t *testing.T) {
 		of      string // source that is named
 	}{
 		{"none", func(*world) {}, everybody, "", "ada bo kim olga", ""},
-		{"dist-git is down", func(w *world) { w.pagure.SetFaults(pagurefake.Faults{FailEvery: 1}) },
+		{"dist-git is down", func(w *world) { w.distGit.SetFaults(forgetest.Faults{Status: 503}) },
 			"adm dee gus max olga", "ada bo cy ivy kim lok odd prv thief tim tri two", "olga", "dist-git"},
-		{"dist-git limits", func(w *world) { w.pagure.SetFaults(pagurefake.Faults{LimitEvery: 1}) },
+		{"dist-git limits", func(w *world) { w.distGit.SetFaults(forgetest.Faults{Status: 429}) },
 			"adm dee gus max olga", "ada bo cy ivy kim lok odd prv thief tim tri two", "olga", "dist-git"},
-		{"dist-git breaks off", func(w *world) { w.pagure.SetFaults(pagurefake.Faults{DropEvery: 1}) },
+		{"dist-git breaks off", func(w *world) { w.distGit.SetFaults(forgetest.Faults{Break: true}) },
 			"adm dee gus max olga", "ada bo cy ivy kim lok odd prv thief tim tri two", "olga", "dist-git"},
-		{"groups are down", func(w *world) { w.pagure.SetFaults(pagurefake.Faults{Match: "/group/", FailEvery: 1}) },
+		{"groups are down", func(w *world) { w.distGit.SetFaults(forgetest.Faults{Match: "/group/", Status: 503}) },
 			"ada adm dee gus kim max olga", "bo cy ivy lok odd prv thief tim tri two", "ada kim olga", "dist-git"},
 		{"GitHub is down", func(w *world) { w.github.SetFaults(githubfake.Faults{APIMatch: "/permission", APIFailEvery: 1}) },
 			"ada bo gus kim olga", "adm dee ivy max tri", "ada bo kim olga", "github.com"},

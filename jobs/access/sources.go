@@ -2,12 +2,14 @@ package access
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 
 	"millrace/clients/fasjson"
+	"millrace/clients/forge"
 	"millrace/clients/github"
-	"millrace/clients/pagure"
+	"millrace/clients/httpx"
 	"millrace/models"
 )
 
@@ -19,7 +21,7 @@ const maxGroups = 20
 // asked takes away nothing that is given in person.
 func (r *Rights) grantOf(ctx context.Context, login, pkg string) (models.Grant, error) {
 	a, err := r.DistGit.Access(ctx, pkg)
-	if pagure.IsNotFound(err) {
+	if httpx.Status(err) == http.StatusNotFound {
 		return models.Grant{}, nil
 	}
 	if err != nil {
@@ -31,8 +33,10 @@ func (r *Rights) grantOf(ctx context.Context, login, pkg string) (models.Grant, 
 	}
 	var trouble error
 	for _, group := range groupsOf(a) {
-		members, err := r.DistGit.GroupMembers(ctx, group.name)
-		if pagure.IsNotFound(err) {
+		members, err := r.DistGit.GroupMembers(ctx, pkg, group.name)
+		if httpx.Hidden(err) {
+			// Forgejo shows a team to its organization alone; that its members may
+			// commit is seen anyhow.
 			continue
 		}
 		if err != nil {
@@ -47,7 +51,7 @@ func (r *Rights) grantOf(ctx context.Context, login, pkg string) (models.Grant, 
 }
 
 // granted is what a user may do in person.
-func granted(a *pagure.Access, login string) models.Grant {
+func granted(a *forge.Access, login string) models.Grant {
 	switch {
 	case login == "":
 		return models.Grant{}
@@ -71,7 +75,7 @@ type groupGrant struct {
 }
 
 // groupsOf are the groups of a package and what each gives, the most first.
-func groupsOf(a *pagure.Access) []groupGrant {
+func groupsOf(a *forge.Access) []groupGrant {
 	var all []groupGrant
 	for _, name := range a.AdminGroups {
 		all = append(all, groupGrant{name, models.Grant{Role: models.Maintainer}})

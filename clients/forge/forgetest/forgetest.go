@@ -28,8 +28,11 @@ type Client interface {
 	File(ctx context.Context, repo, ref, path string, limit int64) ([]byte, error)
 	Retired(ctx context.Context, repo, branch string) (retired bool, why string, err error)
 	HasCommit(ctx context.Context, repo, user, branch string) (bool, error)
+	Access(ctx context.Context, repo string) (*forge.Access, error)
+	GroupMembers(ctx context.Context, repo, group string) ([]string, error)
 	User(ctx context.Context) (string, error)
 	RepositoriesOf(ctx context.Context, user, namespace string) ([]string, error)
+	Version(ctx context.Context) (string, error)
 	Fork(ctx context.Context, repo, user string) (forge.Repository, error)
 
 	CreatePull(ctx context.Context, repo string, n forge.NewPull) (forge.PullRequest, error)
@@ -41,6 +44,9 @@ type Client interface {
 	Comment(ctx context.Context, repo string, number int, text string) error
 	Comments(ctx context.Context, repo string, number int) ([]forge.Comment, error)
 	Stats(ctx context.Context, repo string, number int) ([]forge.Stat, error)
+	MergedBy(ctx context.Context, repo, branch, sha string) (int, error)
+	PushURL(ctx context.Context, repo, user string) (string, error)
+	CommitURL(repo, sha string) string
 
 	SetPullStatus(ctx context.Context, repo string, p forge.PullRequest, s forge.Status) error
 	SetCommitStatus(ctx context.Context, repo, sha string, s forge.Status) error

@@ -1,7 +1,15 @@
 package forgejofake
 
 import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"net/http"
+	"time"
 
 	"millrace/clients/git/fakeforge"
 )
@@ -51,19 +59,61 @@ func (f *Fake) payload(e fakeforge.Event) (kind string, body object) {
 	return "pull_request", body
 }
 
-// publish sends the webhook about an event as a message, as Fedora's bridge does.
-func (f *Fake) publish(e fakeforge.Event) {
-	kind, payload := f.payload(e)
-	if kind == "" {
-		return
-	}
+// said is the webhook about an event as it was caused; no kind if there is none.
+func (f *Fake) said(e fakeforge.Event) (kind string, payload object) {
+	kind, payload = f.payload(e)
 	if kind == "pull_request" && (e.Kind == fakeforge.Updated || e.Kind == fakeforge.Rebased) {
 		payload["sender"] = f.userJSON(e.Pull.Author) // and not the forge itself
 	}
-	body, err := json.Marshal(object{"body": payload, "headers": object{"x-forgejo-event": kind}, "agent": e.Actor})
+	return kind, payload
+}
+
+// publish sends the webhook about an event as a message, as Fedora's bridge does.
+func (f *Fake) publish(e fakeforge.Event) {
+	kind, payload := f.said(e)
+	if kind == "" {
+		return
+	}
+	body, err := json.Marshal(object{"body": payload, "headers": object{"x-forgejo-event": kind}, "agent": payload["sender"].(object)["login"]})
 	if err != nil {
 		f.config.Log.Error("a message could not be written", "kind", kind, "error", err)
 		return
 	}
 	f.config.Publish(f.config.Topic+".forgejo."+kind, body)
+}
+
+// maxPost is how long a webhook may take.
+const maxPost = 5 * time.Second
+
+// post sends the webhook about an event. As at the real one, one that is not taken
+// is not sent again.
+func (f *Fake) post(e fakeforge.Event) {
+	kind, payload := f.said(e)
+	if kind == "" {
+		return
+	}
+	body, err := json.Marshal(payload)
+	if err != nil {
+		f.config.Log.Error("a webhook could not be written", "kind", kind, "error", err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), maxPost)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.config.Webhook, bytes.NewReader(body))
+	if err != nil {
+		f.config.Log.Error("a webhook could not be sent", "kind", kind, "error", err)
+		return
+	}
+	mac := hmac.New(sha256.New, []byte(f.config.Secret))
+	mac.Write(body)
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("X-Forgejo-Event", kind)
+	req.Header.Set("X-Forgejo-Delivery", rand.Text())
+	req.Header.Set("X-Forgejo-Signature", hex.EncodeToString(mac.Sum(nil)))
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		f.config.Log.Warn("a webhook was not taken", "kind", kind, "error", err)
+		return
+	}
+	res.Body.Close()
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,6 +28,12 @@ type Config struct {
 	// many goroutines, before whoever caused the message gets an answer.
 	Publish func(topic string, body []byte)
 	Topic   string // before "forgejo."; empty means "org.fedoraproject.prod"
+	SSH     string // "ssh://host:port", for addresses; empty means the host of the rest
+	// Admins may ask what others may do in any repository, and see every team.
+	Admins []string
+	// Webhook posts what happens to this address, signed with Secret; empty posts
+	// nothing.
+	Webhook, Secret string
 	// Visitor is who presses the buttons on pages; without one there are none.
 	Visitor string
 	Log     *slog.Logger // nil discards
@@ -56,6 +63,9 @@ func New(forge *fakeforge.Forge, config Config) *Fake {
 	f.mux = f.routes()
 	if config.Publish != nil {
 		forge.Subscribe(f.publish)
+	}
+	if config.Webhook != "" {
+		forge.Subscribe(f.post)
 	}
 	return f
 }
@@ -227,7 +237,7 @@ func (f *Fake) authorize(r *http.Request) (login string, err error) {
 	}
 	t, known := f.forge.Token(secret)
 	switch {
-	case !ok && header == "" && r.Method == http.MethodGet && r.URL.Path != "/api/v1/user":
+	case !ok && header == "" && r.Method == http.MethodGet && !needsToken(r.URL.Path):
 		return "", nil
 	case !ok && header == "":
 		return "", &refusal{http.StatusUnauthorized, "token is required"}
@@ -237,6 +247,15 @@ func (f *Fake) authorize(r *http.Request) (login string, err error) {
 		return "", &refusal{http.StatusForbidden, "token does not have at least one of required scope(s): [" + write + "]"}
 	}
 	return t.Login, nil
+}
+
+// needsToken reports whether a path is shown to those alone who say who they are.
+func needsToken(path string) bool {
+	if path == "/api/v1/user" || strings.HasPrefix(path, "/api/v1/orgs/") || strings.HasPrefix(path, "/api/v1/teams/") {
+		return true
+	}
+	parts := strings.Split(path, "/")
+	return len(parts) > 6 && slices.Contains([]string{"collaborators", "assignees", "teams"}, parts[6])
 }
 
 func (f *Fake) routes() *http.ServeMux {
@@ -249,7 +268,14 @@ func (f *Fake) routes() *http.ServeMux {
 	mux.HandleFunc("GET "+repo, f.on(ok, f.showRepo))
 	mux.HandleFunc("GET "+repo+"/branches", f.on(ok, f.listBranches))
 	mux.HandleFunc("GET "+repo+"/raw/{path...}", f.serveRaw)
+	mux.HandleFunc("GET /api/v1/version", f.on(ok, func(*call) (any, error) { return object{"version": "12.0.4+gitea-1.22.0"}, nil }))
+	mux.HandleFunc("GET "+repo+"/collaborators", f.on(ok, f.listCollaborators))
 	mux.HandleFunc("GET "+repo+"/collaborators/{user}/permission", f.on(ok, f.showPermission))
+	mux.HandleFunc("GET "+repo+"/assignees", f.on(ok, f.listAssignees))
+	mux.HandleFunc("GET "+repo+"/teams", f.on(ok, f.listRepoTeams))
+	mux.HandleFunc("GET /api/v1/orgs/{organization}/teams", f.on(ok, f.listTeams))
+	mux.HandleFunc("GET /api/v1/teams/{id}/members", f.on(ok, f.listMembers))
+	mux.HandleFunc("GET "+repo+"/commits/{sha}/pull", f.on(ok, f.showMerger))
 	mux.HandleFunc("POST "+repo+"/forks", f.on(http.StatusAccepted, f.fork))
 	mux.HandleFunc("GET "+repo+"/pulls", f.on(ok, f.listPulls))
 	mux.HandleFunc("POST "+repo+"/pulls", f.on(created, f.openPull))
@@ -272,7 +298,7 @@ func (f *Fake) routes() *http.ServeMux {
 	mux.HandleFunc("/{owner}/{name}/pulls/{number}", func(w http.ResponseWriter, r *http.Request) {
 		f.pages.ServePull(w, r, f.path(r.PathValue("owner"), r.PathValue("name")), r.PathValue("number"))
 	})
-	mux.HandleFunc("GET /{owner}/{name}/c/{sha}", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /{owner}/{name}/commit/{sha}", func(w http.ResponseWriter, r *http.Request) {
 		f.pages.ShowCommit(w, r, f.path(r.PathValue("owner"), r.PathValue("name")), r.PathValue("sha"))
 	})
 	return mux

@@ -17,12 +17,16 @@ func (f *Fake) pullJSON(base, path string, p *fakeforge.Pull) object {
 		}
 		return object{"label": ref, "ref": ref, "sha": sha, "repo": repo}
 	}
-	state := "open"
+	state, merge := "open", any(nil)
 	if p.State != fakeforge.Open {
 		state = "closed"
 	}
+	if p.Merge != "" {
+		merge = p.Merge
+	}
 	return object{
-		"id": p.Number, "number": p.Number, "title": p.Title, "body": p.Body, "state": state, "merged": p.State == fakeforge.Merged, "draft": false,
+		"merge_commit_sha": merge,
+		"id":               p.Number, "number": p.Number, "title": p.Title, "body": p.Body, "state": state, "merged": p.State == fakeforge.Merged, "draft": false,
 		"user": f.userJSON(p.Author), "html_url": base + "/" + f.name(path) + "/pulls/" + fmt.Sprint(p.Number), "labels": []object{},
 		"head": end(p.HeadBranch, p.Head, p.HeadRepo), "base": end(p.Branch, p.Base, path), "merge_base": p.Base,
 		"created_at": stamp(p.Created), "updated_at": stamp(p.Updated),
@@ -72,6 +76,20 @@ func (f *Fake) openPull(c *call) (any, error) {
 		return nil, err
 	}
 	return f.pullJSON(c.base, c.repo.Path, p), nil
+}
+
+// showMerger shows the pull request whose merge made a commit the newest of a
+// branch; of several any.
+func (f *Fake) showMerger(c *call) (any, error) {
+	all, err := f.forge.Pulls(c.repo.Path)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all, func(p *fakeforge.Pull) bool { return p.Merge != "" && p.Merge == c.r.PathValue("sha") })
+	if i < 0 {
+		return nil, notFound()
+	}
+	return f.pullJSON(c.base, c.repo.Path, all[i]), nil
 }
 
 // pull finds the pull request that the path names.

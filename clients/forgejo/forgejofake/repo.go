@@ -24,9 +24,15 @@ func (f *Fake) repoJSON(base string, r fakeforge.Repo, empty bool) object {
 	}
 	return object{
 		"id": r.ID, "name": r.Name(), "full_name": name, "owner": f.userJSON(owner), "description": r.Description, "default_branch": r.DefaultBranch,
-		"html_url": base + "/" + name, "clone_url": base + "/" + name + ".git", "empty": empty, "fork": r.Parent != "", "parent": parent,
+		"html_url": base + "/" + name, "clone_url": base + "/" + name + ".git", "ssh_url": f.sshURL(base, name), "empty": empty, "fork": r.Parent != "", "parent": parent,
 		"private": false, "has_issues": r.OpenIssues, "has_pull_requests": r.OpenPulls, "created_at": stamp(r.Created),
 	}
+}
+
+// sshURL is where is pushed to over SSH.
+func (f *Fake) sshURL(base, name string) string {
+	_, host, _ := strings.Cut(or(f.config.SSH, base), "://")
+	return "ssh://git@" + host + "/" + name + ".git"
 }
 
 func (f *Fake) showRepo(c *call) (any, error) {
@@ -63,24 +69,6 @@ func (f *Fake) serveRaw(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	answer(w, http.StatusNotFound, object{"message": "The target couldn't be found.", "url": "/api/swagger"})
-}
-
-func (f *Fake) showPermission(c *call) (any, error) {
-	login := c.r.PathValue("user")
-	if _, ok := f.forge.Person(login); !ok {
-		return nil, notFound()
-	}
-	permission := "read"
-	switch f.forge.Level(c.repo.Path, login) {
-	case fakeforge.Admin:
-		permission = "admin"
-	case fakeforge.Committer, fakeforge.Collaborator:
-		permission = "write"
-	}
-	if c.repo.Access.Owner == login {
-		permission = "owner"
-	}
-	return object{"permission": permission, "role_name": permission, "user": f.userJSON(login)}, nil
 }
 
 func (f *Fake) showUser(c *call) (any, error) {

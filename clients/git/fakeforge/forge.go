@@ -179,6 +179,13 @@ func (f *Forge) Group(name string) (members []string, ok bool) {
 	return slices.Sorted(slices.Values(members)), ok
 }
 
+// Groups are the names of all groups, sorted.
+func (f *Forge) Groups() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Sorted(maps.Keys(f.world.Groups))
+}
+
 // SetToken makes a token valid. One without a login is removed.
 func (f *Forge) SetToken(secret string, t Token) error {
 	f.mu.Lock()

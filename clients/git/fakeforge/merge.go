@@ -32,7 +32,10 @@ func (f *Forge) MergePull(ctx context.Context, path string, number int, actor st
 	if _, err := gitserver.Run(ctx, f.gitDir(path), nil, "update-ref", "refs/heads/"+p.Branch, merged, base); err != nil {
 		return nil, err
 	}
-	p, err = f.change(path, number, Closed, actor, func(r *repo, p *Pull) error { return f.end(p, Merged, actor) })
+	p, err = f.change(path, number, Closed, actor, func(r *repo, p *Pull) error {
+		p.Merge = merged
+		return f.end(p, Merged, actor)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,7 @@ type Pull struct {
 	State       State
 	Base        string // the newest commit that both branches have
 	First, Head string // the oldest and the newest commit that is asked to be merged; empty if there is none
+	Merge       string // what Branch became by its merge; empty if it was not merged
 	Created     time.Time
 	Updated     time.Time
 	Ended       time.Time // zero while it is open
@@ -343,6 +344,9 @@ func (f *Forge) mergedByPush(ctx context.Context, path string, number int, actor
 	if merged, err := f.Bare(path).IsAncestor(ctx, p.Head, tip); err != nil || !merged {
 		return err
 	}
-	_, err = f.change(path, number, Closed, actor, func(r *repo, p *Pull) error { return f.end(p, Merged, actor) })
+	_, err = f.change(path, number, Closed, actor, func(r *repo, p *Pull) error {
+		p.Merge = tip
+		return f.end(p, Merged, actor)
+	})
 	return err
 }

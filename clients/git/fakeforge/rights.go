@@ -31,6 +31,25 @@ func (f *Forge) Level(path, login string) Level {
 	return f.level(r, login)
 }
 
+// Writers are all who may commit to a repository, or to some of its branches, in
+// person or as members of groups, sorted.
+func (f *Forge) Writers(path string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(path)
+	if err != nil {
+		return nil
+	}
+	var all []string
+	for login := range f.world.People {
+		if f.level(r, login) >= Collaborator {
+			all = append(all, login)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // level is Level for a caller that holds mu.
 func (f *Forge) level(r *repo, login string) Level {
 	a := r.Access
