@@ -119,7 +119,7 @@ func (s *Server) packageFile(r *http.Request, page *views.AutomationPage) *jobs.
 		page.File.Unknown = true
 		return nil
 	}
-	page.File = views.PackageFile{Name: file.Name, SHA: file.SHA, Mistakes: file.Mistakes, At: file.At}
+	page.File = views.PackageFile{Name: file.Name, SHA: file.SHA, URL: file.URL, Mistakes: file.Mistakes, At: file.At}
 	if file.Config != nil {
 		for _, job := range file.Config.Jobs {
 			page.File.Jobs = append(page.File.Jobs, job.Type)

@@ -15,9 +15,8 @@ import (
 
 	"millrace/clients/anitya"
 	"millrace/clients/anitya/anityafake"
+	"millrace/clients/forge/forgetest"
 	"millrace/clients/git/fakeforge"
-	"millrace/clients/pagure"
-	"millrace/clients/pagure/pagurefake"
 	"millrace/jobs"
 	"millrace/jobs/access"
 	"millrace/models"
@@ -30,12 +29,36 @@ import (
 type shop struct {
 	*doors
 	distGit *fakeforge.Forge
-	pagure  *pagurefake.Fake
-	down    func(bool) // dist-git
+	forge   *forgetest.Server // that has the packages of distGit
 	runner  *jobs.Runner
 }
 
 func newShop(t testing.TB, s *store.Store) *shop {
+	t.Helper()
+	return newShopOn(t, s, forgetest.Pagure)
+}
+
+// down has dist-git answer nothing, or answer again.
+func (d *shop) down(down bool) {
+	faults := forgetest.Faults{}
+	if down {
+		faults.Status = http.StatusBadGateway
+	}
+	d.forge.SetFaults(faults)
+}
+
+// eachShop runs f with packages on each forge.
+func eachShop(t *testing.T, f func(t *testing.T, d *shop, forge forgetest.Forge)) {
+	t.Helper()
+	for _, forge := range forgetest.Forges {
+		t.Run(string(forge), func(t *testing.T) {
+			t.Parallel()
+			f(t, newShopOn(t, storetest.SQLite(t), forge), forge)
+		})
+	}
+}
+
+func newShopOn(t testing.TB, s *store.Store, forge forgetest.Forge) *shop {
 	t.Helper()
 	d := &shop{doors: newDoors(t, s)}
 	var err error
@@ -47,36 +70,21 @@ func newShop(t testing.TB, s *store.Store) *shop {
 			t.Fatal(err)
 		}
 	}
-	var handler http.Handler
-	off := make(chan bool, 1)
-	off <- false
-	d.down = func(down bool) { <-off; off <- down }
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		down := <-off
-		off <- down
-		if down {
-			http.Error(w, "down", http.StatusBadGateway)
-			return
-		}
-		handler.ServeHTTP(w, r)
-	}))
-	d.pagure = pagurefake.New(d.distGit, pagurefake.Config{URL: server.URL})
-	handler = d.pagure
-	t.Cleanup(func() {
-		server.Close()
-		d.pagure.Close()
-		d.distGit.Close()
-	})
-	at, err := models.ParseProjectURL(server.URL + "/rpms/hello")
+	if err := d.distGit.SetToken("ours", fakeforge.Token{Login: "packit"}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.distGit.Close)
+	d.forge = forgetest.Serve(t, forge, d.distGit, forgetest.Options{Token: "ours", Admins: []string{"packit"}})
+	at, err := models.ParseProjectURL(d.forge.URL + "/rpms/hello")
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.PackageForge = at.Forge
-	client := &pagure.Client{BaseURL: server.URL}
+	client := d.forge.Client
 	d.runner = &jobs.Runner{
 		Engine:   &jobs.Engine{Store: s, Log: quietLog()},
 		Forges:   map[string]jobs.Forge{},
-		Packages: &jobs.Packages{DistGit: client, Host: at.Forge, URL: server.URL, User: "packit"}, AllowAll: true, Deployment: "prod",
+		Packages: &jobs.Packages{DistGit: client, Host: at.Forge, URL: d.forge.URL, User: "packit"}, AllowAll: true, Deployment: "prod",
 	}
 	d.runner.Forges[at.Forge] = jobs.PackagesForge{Packages: d.runner.Packages}
 	d.runner.Kinds = map[models.StepKind]jobs.Kind{models.PullFromUpstreamStep: nil, models.KojiBuildStep: nil, models.BodhiUpdateStep: nil}
@@ -388,57 +396,61 @@ func TestAutomationConflict(t *testing.T) {
 
 func TestAutomationWhileDistGitIsDown(t *testing.T) {
 	t.Parallel()
-	d := newShop(t, storetest.SQLite(t))
-	b := d.browser()
-	b.login(t, "ada")
-	b.post(t, helloAutomation, switches(nil, models.AutomationJobs...))
-	d.forgetFile(t)
-	d.down(true)
-	w := b.open(t, helloAutomation)
-	if w.Code != http.StatusOK {
-		t.Fatalf("status %d", w.Code)
-	}
-	says(t, w, "Dist-git does not answer, so whether there is a file is not known", "whether a file in dist-git counts instead cannot be told now")
-	if w := b.open(t, "/packages/new/automation"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
-		t.Errorf("a package that is not known here: status %d", w.Code)
-	}
-	w = b.open(t, helloAutomation+"/readiness")
-	says(t, w, "What automation of hello takes", "Not known", "pagure answers with status 502", "Allowed here Good")
+	eachShop(t, func(t *testing.T, d *shop, forge forgetest.Forge) {
+		b := d.browser()
+		b.login(t, "ada")
+		b.post(t, helloAutomation, switches(nil, models.AutomationJobs...))
+		d.forgetFile(t)
+		d.down(true)
+		w := b.open(t, helloAutomation)
+		if w.Code != http.StatusOK {
+			t.Fatalf("status %d", w.Code)
+		}
+		says(t, w, "Dist-git does not answer, so whether there is a file is not known", "whether a file in dist-git counts instead cannot be told now")
+		if w := b.open(t, "/packages/new/automation"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
+			t.Errorf("a package that is not known here: status %d", w.Code)
+		}
+		w = b.open(t, helloAutomation+"/readiness")
+		says(t, w, "What automation of hello takes", "Not known", string(forge)+" answers with status 502", "Allowed here Good")
+	})
 }
 
 func TestReadiness(t *testing.T) {
 	t.Parallel()
-	d := newShop(t, storetest.SQLite(t))
-	b := d.browser()
-	b.login(t, "ada")
-	b.post(t, helloAutomation, switches(nil, models.AutomationJobs...))
-	w := b.open(t, helloAutomation+"/readiness")
-	says(t, w, "Maintained Good It is maintained by ada.", "packit may not commit to rpms/hello", "This service asks no release monitoring.",
-		"hello.spec can be edited. For a version after 1.0 these lines would become:", "2: Version: 1.0.999", "3: Release: 1%{?dist}", "The package has no branch f44.")
-	watch := new(anityafake.Server)
-	monitoring := httptest.NewServer(watch)
-	t.Cleanup(monitoring.Close)
-	d.runner.Monitoring, d.runner.MonitoringURL = &anitya.Client{BaseURL: monitoring.URL}, "https://monitoring.test"
-	says(t, b.open(t, helloAutomation+"/readiness", "HX-Request", "true"), "Nobody watches for new versions of it")
-	if err := watch.Map(anitya.Fedora, "hello", watch.Add(anitya.Project{Name: "hello", Versions: []string{"1.0"}, StableVersions: []string{"1.0"}})); err != nil {
-		t.Fatal(err)
-	}
-	says(t, b.open(t, helloAutomation+"/readiness"), "Release monitoring Missing It is switched off for this package in dist-git", "Switch it on with “Monitoring status”")
-	if err := d.pagure.SetMonitoring("rpms/hello", "monitoring"); err != nil {
-		t.Fatal(err)
-	}
-	says(t, b.open(t, helloAutomation+"/readiness"), "Release monitoring Good It is made of the project 4242, hello, whose newest version is 1.0.")
-	d.commit(t, "hello", map[string]string{"monitoring.toml": "monitoring = false\n"})
-	says(t, b.open(t, helloAutomation+"/readiness"), "Write monitoring = true into monitoring.toml on rawhide.")
-	d.commit(t, "hello", map[string]string{"monitoring.toml": "monitoring = [\n"})
-	says(t, b.open(t, helloAutomation+"/readiness"), "The file monitoring.toml on rawhide cannot be read")
-	d.commit(t, "hello", map[string]string{"monitoring.toml": "monitoring = true\n"})
-	says(t, b.open(t, helloAutomation+"/readiness"), "It is made of the project 4242")
-	d.commit(t, "hello", map[string]string{"hello.spec": "Name: hello\n%include version.inc\n", "dead.package": "Nobody said hello\n"})
-	if err := d.distGit.SetAccess("rpms/hello", fakeforge.Access{Owner: "ada", Committers: []string{"packit"}}); err != nil {
-		t.Fatal(err)
-	}
-	says(t, b.open(t, helloAutomation+"/readiness"), "It is retired on rawhide: Nobody said hello.", "packit may commit to rpms/hello.", "hello.spec cannot be edited")
+	eachShop(t, func(t *testing.T, d *shop, forge forgetest.Forge) {
+		b := d.browser()
+		b.login(t, "ada")
+		b.post(t, helloAutomation, switches(nil, models.AutomationJobs...))
+		w := b.open(t, helloAutomation+"/readiness")
+		says(t, w, "Maintained Good It is maintained by ada.", "packit may not commit to rpms/hello", "This service asks no release monitoring.",
+			"hello.spec can be edited. For a version after 1.0 these lines would become:", "2: Version: 1.0.999", "3: Release: 1%{?dist}", "The package has no branch f44.")
+		watch := new(anityafake.Server)
+		monitoring := httptest.NewServer(watch)
+		t.Cleanup(monitoring.Close)
+		d.runner.Monitoring, d.runner.MonitoringURL = &anitya.Client{BaseURL: monitoring.URL}, "https://monitoring.test"
+		says(t, b.open(t, helloAutomation+"/readiness", "HX-Request", "true"), "Nobody watches for new versions of it")
+		if err := watch.Map(anitya.Fedora, "hello", watch.Add(anitya.Project{Name: "hello", Versions: []string{"1.0"}, StableVersions: []string{"1.0"}})); err != nil {
+			t.Fatal(err)
+		}
+		if forge == forgetest.Pagure { // Forgejo keeps nothing of the kind
+			says(t, b.open(t, helloAutomation+"/readiness"), "Release monitoring Missing It is switched off for this package in dist-git", "Switch it on with “Monitoring status”")
+			if err := d.distGit.SetNote("rpms/hello", "monitoring", "monitoring"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		says(t, b.open(t, helloAutomation+"/readiness"), "Release monitoring Good It is made of the project 4242, hello, whose newest version is 1.0.")
+		d.commit(t, "hello", map[string]string{"monitoring.toml": "monitoring = false\n"})
+		says(t, b.open(t, helloAutomation+"/readiness"), "Write monitoring = true into monitoring.toml on rawhide.")
+		d.commit(t, "hello", map[string]string{"monitoring.toml": "monitoring = [\n"})
+		says(t, b.open(t, helloAutomation+"/readiness"), "The file monitoring.toml on rawhide cannot be read")
+		d.commit(t, "hello", map[string]string{"monitoring.toml": "monitoring = true\n"})
+		says(t, b.open(t, helloAutomation+"/readiness"), "It is made of the project 4242")
+		d.commit(t, "hello", map[string]string{"hello.spec": "Name: hello\n%include version.inc\n", "dead.package": "Nobody said hello\n"})
+		if err := d.distGit.SetAccess("rpms/hello", fakeforge.Access{Owner: "ada", Committers: []string{"packit"}}); err != nil {
+			t.Fatal(err)
+		}
+		says(t, b.open(t, helloAutomation+"/readiness"), "It is retired on rawhide: Nobody said hello.", "packit may commit to rpms/hello.", "hello.spec cannot be edited")
+	})
 }
 
 func TestAutomationByPrograms(t *testing.T) {

@@ -65,6 +65,7 @@ type PackageFile struct {
 	Name     string // empty: there is none
 	SHA      string // of the commit at which it was read
 	Text     string
+	URL      string                `json:"-"` // of its page in dist-git
 	Mistakes string                // why it cannot be used; empty: it can
 	Config   *models.PackageConfig `json:"-"` // nil: there is none that can be used
 	At       time.Time             `json:"-"` // when dist-git was asked
@@ -79,7 +80,7 @@ func (r *Runner) PackageFile(ctx context.Context, p *models.Project) (*PackageFi
 	known := err == nil
 	if known && store.Now().Sub(at) < fileFresh {
 		kept.At = at
-		return kept, kept.parse(p)
+		return kept, r.parseFile(kept, p)
 	}
 	asking, cancel := context.WithTimeout(ctx, pagePatience)
 	defer cancel()
@@ -88,7 +89,7 @@ func (r *Runner) PackageFile(ctx context.Context, p *models.Project) (*PackageFi
 	case err != nil && known:
 		r.Log.WarnContext(ctx, "dist-git does not tell a package config; the last known one is shown", "project", p.Path(), "error", err)
 		kept.At, kept.Stale = at, true
-		return kept, kept.parse(p)
+		return kept, r.parseFile(kept, p)
 	case err != nil:
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func (r *Runner) PackageFile(ctx context.Context, p *models.Project) (*PackageFi
 	if err != nil {
 		return nil, err
 	}
-	return fresh, fresh.parse(p)
+	return fresh, r.parseFile(fresh, p)
 }
 
 // askFile reads the file anew, unless the branch is where it was.
@@ -124,6 +125,12 @@ func (r *Runner) askFile(ctx context.Context, p *models.Project, kept *PackageFi
 		return file, nil
 	}
 	return file, err
+}
+
+// parseFile makes what a file says of what is known of it.
+func (r *Runner) parseFile(f *PackageFile, p *models.Project) error {
+	f.URL = r.Packages.FileURL(pathOf(p), f.SHA, f.Name)
+	return f.parse(p)
 }
 
 // parse makes the config of the text, which was found to be good or not before.

@@ -45,8 +45,9 @@ type DistGit interface {
 	MergedBy(ctx context.Context, repo, branch, sha string) (int, error)
 	// PushURL is where a user pushes to over SSH.
 	PushURL(ctx context.Context, repo, user string) (string, error)
-	// CommitURL is the web page of a commit.
+	// CommitURL is the web page of a commit, FileURL that of a file there.
 	CommitURL(repo, sha string) string
+	FileURL(repo, sha, path string) string
 }
 
 // Packages is the dist-git that this service works with.

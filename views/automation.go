@@ -30,6 +30,7 @@ type AutomationPage struct {
 type PackageFile struct {
 	Name     string // empty: there is none
 	SHA      string
+	URL      string           // of its page in dist-git
 	Mistakes string           // why it cannot be used
 	Jobs     []models.JobType // that it has
 	At       time.Time        // when dist-git was asked
@@ -127,11 +128,6 @@ type AutomationListPage struct {
 
 // ReadinessURL has the checks of a package alone.
 func ReadinessURL(pkg string) string { return AutomationURL(pkg) + "/readiness" }
-
-// fileURL is dist-git's page of the file.
-func (p AutomationPage) fileURL() string {
-	return p.Project.URL + "/blob/" + p.File.SHA + "/f/" + p.File.Name
-}
 
 func (p AutomationPage) page() page {
 	return page{

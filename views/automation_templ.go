@@ -349,7 +349,7 @@ func automationNotes(p AutomationPage) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = there(p.fileURL(), p.File.Name+" in dist-git").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = there(p.File.URL, p.File.Name+" in dist-git").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -403,7 +403,7 @@ func automationSources(p AutomationPage) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else if p.File.Name != "" {
-			templ_7745c5c3_Err = there(p.fileURL(), p.File.Name).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = there(p.File.URL, p.File.Name).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -189,6 +189,11 @@ func (c *Client) CommitURL(repo, sha string) string {
 	return c.base() + "/" + repo + "/commit/" + url.PathEscape(sha)
 }
 
+// FileURL is the web page of a file at a commit.
+func (c *Client) FileURL(repo, sha, path string) string {
+	return c.base() + "/" + repo + "/src/commit/" + url.PathEscape(sha) + "/" + forge.Ref(path)
+}
+
 // Version is that of the Forgejo, by which it is told from other forges.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	var in struct {

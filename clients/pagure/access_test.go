@@ -132,3 +132,17 @@ func TestAccessRefused(t *testing.T) {
 		t.Errorf("with a limit: %v, want a time", err)
 	}
 }
+
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	c := &pagure.Client{BaseURL: "https://git.example.org/"}
+	for got, want := range map[string]string{
+		c.PullURL("rpms/hello", 12):                      "https://git.example.org/rpms/hello/pull-request/12",
+		c.CommitURL("forks/packit/rpms/hello", "abc"):    "https://git.example.org/fork/packit/rpms/hello/c/abc",
+		c.FileURL("rpms/hello", "abc", "tests/a b.yaml"): "https://git.example.org/rpms/hello/blob/abc/f/tests/a%20b.yaml",
+	} {
+		if got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

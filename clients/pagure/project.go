@@ -102,6 +102,15 @@ func (c *Client) CommitURL(repo, sha string) string {
 	return c.base() + at + "/c/" + url.PathEscape(sha)
 }
 
+// FileURL is the web page of a file at a commit.
+func (c *Client) FileURL(repo, sha, path string) string {
+	at, err := address(repo)
+	if err != nil {
+		return ""
+	}
+	return c.base() + at + "/blob/" + url.PathEscape(sha) + "/f/" + forge.Ref(path)
+}
+
 // MergedBy is not known: messages say which pull request a push was made by, and
 // the API does not.
 func (c *Client) MergedBy(context.Context, string, string, string) (int, error) { return 0, nil }

@@ -47,6 +47,7 @@ type Client interface {
 	MergedBy(ctx context.Context, repo, branch, sha string) (int, error)
 	PushURL(ctx context.Context, repo, user string) (string, error)
 	CommitURL(repo, sha string) string
+	FileURL(repo, sha, path string) string
 
 	SetPullStatus(ctx context.Context, repo string, p forge.PullRequest, s forge.Status) error
 	SetCommitStatus(ctx context.Context, repo, sha string, s forge.Status) error
