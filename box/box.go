@@ -37,7 +37,6 @@ import (
 	"millrace/clients/koji/kojifake"
 	"millrace/clients/lookaside/lookasidefake"
 	"millrace/clients/mail/mailfake"
-	"millrace/clients/pagure/pagurefake"
 	"millrace/clients/testingfarm/testingfarmfake"
 	"millrace/jobs/sandbox"
 )
@@ -61,11 +60,11 @@ type Box struct {
 	Bodhi *bodhifake.Server
 	// Accounts says who people are.
 	Accounts *fasfake.Fake
-	// People says what accounts they have at the forge, Packages and Pagure what
-	// they may do in dist-git.
+	// People says what accounts they have at the forge, Packages what they may do in
+	// dist-git.
 	People   *fasjsonfake.Fake
 	Packages *fakeforge.Forge
-	Pagure   *pagurefake.Fake
+	distGit  *distGit
 	// Lookaside keeps the archives of packages, Bugzilla bugs about new versions.
 	Lookaside *lookasidefake.Server
 	Bugzilla  *bugzillafake.Server
@@ -122,6 +121,7 @@ func Start(ctx context.Context, o Options) (*Box, error) {
 		o.Pace = FastPace
 	}
 	o.Builds, o.Bus = cmp.Or(o.Builds, BuildsAuto), cmp.Or(o.Bus, BusInProcess)
+	o.Packages = cmp.Or(o.Packages, PackagesOnPagure)
 	b := &Box{options: o, log: cmp.Or(o.Log, slog.New(slog.DiscardHandler)), switches: make(map[Trouble]time.Time), fit: make(map[string]fitness),
 		service: strings.TrimSuffix(o.ServiceURL, "/")}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
@@ -433,5 +433,6 @@ func (b *Box) setURL(url, packages string) {
 	a.BugzillaURL, a.AnityaURL = url+"/bugzilla", url+"/anitya"
 	a.KojiHubURL, a.KojiWebURL, a.KojiFilesURL = packages+"/kojihub", packages+"/koji", packages
 	a.ReceiverURL = url + receiverPath
+	a.PackagesForge = b.options.Packages
 	a.BodhiIssuer = a.BodhiURL + "/openidc"
 }

@@ -18,7 +18,6 @@ import (
 	"millrace/clients/git/fakeforge"
 	"millrace/clients/koji/kojifake"
 	"millrace/clients/lookaside/lookasidefake"
-	"millrace/clients/pagure/pagurefake"
 )
 
 // packager is who the service is for dist-git and what is behind it.
@@ -75,7 +74,9 @@ func (b *Box) startPackages(ctx context.Context) (err error) {
 	if err := b.Packages.SetToken(b.access.PackagesToken, fakeforge.Token{Login: packager}); err != nil {
 		return err
 	}
-	b.Pagure = pagurefake.New(b.Packages, pagurefake.Config{URL: b.access.DistGitURL, Publish: b.bus.publish, Visitor: visitor, Log: b.log})
+	if b.distGit, err = newDistGit(b.options.Packages, b.Packages, b.access.DistGitURL, b.bus.publish, b.log); err != nil {
+		return err
+	}
 	if err := b.setMonitoring(); err != nil {
 		return err
 	}
@@ -197,8 +198,8 @@ func (b *Box) runBodhi() {
 
 // closeFedora ends what is downstream.
 func (b *Box) closeFedora() error {
-	if b.Pagure != nil {
-		b.Pagure.Close()
+	if b.distGit != nil {
+		b.distGit.pagure.Close()
 	}
 	if b.Packages != nil {
 		b.Packages.Close()
@@ -223,6 +224,6 @@ func (b *Box) serveFedora(w http.ResponseWriter, r *http.Request) {
 	case slices.ContainsFunc([]string{"/kojihub", "/koji", "/work", "/packages"}, func(dir string) bool { return within(p, dir) }):
 		b.Koji.ServeHTTP(w, r)
 	default:
-		b.Pagure.ServeHTTP(w, r)
+		b.distGit.ServeHTTP(w, r)
 	}
 }

@@ -28,6 +28,8 @@ type packageRow struct {
 	Config    bool   // there is a package config in dist-git
 	Open      []*fakeforge.Pull
 	Builds    []kojifake.Build // the newest first
+
+	pullAt func(number int) string // page of a pull request in dist-git
 }
 
 type fedoraPage struct {
@@ -63,6 +65,7 @@ func (b *Box) showFedora(context.Context, *http.Request) (templ.Component, error
 func (b *Box) packageRow(p *pack) (packageRow, error) {
 	repo := "rpms/" + p.name
 	row := packageRow{Name: p.name, URL: b.access.DistGitURL + "/" + repo, Upstream: p.upstream, Watched: p.watched, Config: p.config != ""}
+	row.pullAt = func(number int) string { return b.distGit.pullURL(repo, number) }
 	pulls, err := b.Packages.Pulls(repo)
 	for _, pull := range pulls {
 		if pull.State == fakeforge.Open {
@@ -70,11 +73,6 @@ func (b *Box) packageRow(p *pack) (packageRow, error) {
 		}
 	}
 	return row, err
-}
-
-// pullAt is the page of a pull request in dist-git.
-func (r packageRow) pullAt(number int) string {
-	return fmt.Sprintf("%s/pull-request/%d", r.URL, number)
 }
 
 func (b *Box) actRelease(ctx context.Context, r *http.Request) (string, error) {

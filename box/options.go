@@ -17,8 +17,9 @@ type Options struct {
 	// ServiceURL is where the service is reached: webhooks, notifications and
 	// messages go there. It may be set later with SetService.
 	ServiceURL string
-	Pace       Pace   // FastPace if zero
-	Builds     Builds // BuildsAuto if empty
+	Pace       Pace          // FastPace if zero
+	Builds     Builds        // BuildsAuto if empty
+	Packages   PackagesForge // PackagesOnPagure if empty
 	// Bus is BusInProcess if empty; a RabbitMQ is started by StartBus. BusTopics
 	// are what the service listens to there.
 	Bus       Bus
@@ -52,6 +53,16 @@ const (
 	BusAuto      Bus = "auto"
 	BusRabbitMQ  Bus = "rabbitmq"
 	BusInProcess Bus = "inprocess"
+)
+
+// PackagesForge is what dist-git is on. The repositories are the same, and so a box
+// that is started again on another forge has moved to it.
+type PackagesForge string
+
+// The forges of packages.
+const (
+	PackagesOnPagure  PackagesForge = "pagure"
+	PackagesOnForgejo PackagesForge = "forgejo"
 )
 
 // Pace is how long things take in the box.
@@ -118,6 +129,7 @@ type Access struct {
 	// Dist-git is another forge, and at another address. Its token is also what git
 	// pushes with.
 	DistGitURL                  string
+	PackagesForge               PackagesForge
 	PackagesUser, PackagesToken string
 	LookasideURL                string
 	BugzillaURL, AnityaURL      string

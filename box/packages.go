@@ -194,7 +194,7 @@ func (b *Box) setMonitoring() error {
 		if p.watched {
 			setting = "monitoring"
 		}
-		if err := b.Pagure.SetMonitoring(repo.Path, setting); err != nil {
+		if err := b.distGit.pagure.SetMonitoring(repo.Path, setting); err != nil {
 			return err
 		}
 	}

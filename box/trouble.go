@@ -12,7 +12,6 @@ import (
 	"millrace/clients/github/githubfake"
 	"millrace/clients/koji/kojifake"
 	"millrace/clients/lookaside/lookasidefake"
-	"millrace/clients/pagure/pagurefake"
 	"millrace/clients/testingfarm/testingfarmfake"
 )
 
@@ -150,12 +149,9 @@ func (b *Box) apply() {
 	}
 	b.bus.setTrouble(trouble{lose: on(BusLoses), double: on(BusDoubles), swap: on(BusSwaps), late: late})
 
-	people, distGit := fasjsonfake.Fault{}, pagurefake.Faults{}
+	people := fasjsonfake.Fault{}
 	if on(PeopleDown) {
 		people.Status = http.StatusServiceUnavailable
-	}
-	if on(DistGitDown) {
-		distGit.FailEvery = 1
 	}
 	b.Koji.SetFaults(kojifake.Faults{Down: on(KojiDown)})
 	b.kojiSilent.Store(on(KojiSilent))
@@ -165,7 +161,7 @@ func (b *Box) apply() {
 	}
 	b.Lookaside.SetMoves(moves)
 	b.People.Misbehave(people)
-	b.Pagure.SetFaults(distGit)
+	b.distGit.down.Store(on(DistGitDown))
 
 	if b.expiry != nil {
 		b.expiry.Stop()

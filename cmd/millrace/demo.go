@@ -33,7 +33,8 @@ type demo struct {
 	speed     float64
 	builds    string
 	bus       string
-	still     bool // the box opens nothing by itself
+	packages  string // forge that dist-git is on
+	still     bool   // the box opens nothing by itself
 	verbose   bool
 	stdout    io.Writer
 }
@@ -42,7 +43,7 @@ type demo struct {
 // in a box beside it.
 func demoCommand(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
-	explain(flags, args, stdout, stderr, "Usage: millrace demo [--port N] [--box-port N] [--dir DIR]\n                     [--speed N] [--builds WAY] [--bus KIND] [--still]\n                     [--play STORY | --list]\n\n"+
+	explain(flags, args, stdout, stderr, "Usage: millrace demo [--port N] [--box-port N] [--dir DIR]\n                     [--speed N] [--builds WAY] [--bus KIND] [--packages FORGE]\n                     [--still] [--play STORY | --list]\n\n"+
 		"Starts the service on the embedded database, with all the services it talks to in a\nbox beside it, and prints `ready: ADDRESS` when its pages can be opened.\n")
 	d := &demo{stdout: stdout}
 	flags.IntVar(&d.port, "port", 8080, "port of the pages; 0: any free one")
@@ -52,6 +53,7 @@ func demoCommand(args []string, stdout, stderr io.Writer) int {
 	flags.Float64Var(&d.speed, "speed", 1, "how many `times` as fast as people like to watch builds and tests go")
 	flags.StringVar(&d.builds, "builds", string(box.BuildsAuto), "`way` that the boxed Copr builds: real, simulated, or auto for real where that is possible")
 	flags.StringVar(&d.bus, "bus", string(box.BusAuto), "`kind` of message bus: rabbitmq, inprocess, or auto for rabbitmq where that is installed and no story is played")
+	flags.StringVar(&d.packages, "packages", string(box.PackagesOnPagure), "`forge` that the boxed dist-git is on: pagure or forgejo")
 	flags.BoolVar(&d.still, "still", false, "let the box open no pull request by itself")
 	flags.BoolVar(&d.verbose, "verbose", false, "log everything to standard error")
 	listThem := flags.Bool("list", false, "list the stories")
@@ -78,6 +80,10 @@ func demoCommand(args []string, stdout, stderr io.Writer) int {
 	}
 	if !slices.Contains([]box.Bus{box.BusAuto, box.BusRabbitMQ, box.BusInProcess}, box.Bus(d.bus)) {
 		fmt.Fprintf(stderr, "millrace demo: --bus is rabbitmq, inprocess or auto, not %q\n", d.bus)
+		return 2
+	}
+	if !slices.Contains([]box.PackagesForge{box.PackagesOnPagure, box.PackagesOnForgejo}, box.PackagesForge(d.packages)) {
+		fmt.Fprintf(stderr, "millrace demo: --packages is pagure or forgejo, not %q\n", d.packages)
 		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -109,7 +115,7 @@ func (d *demo) run(ctx context.Context, log *slog.Logger) error {
 	base := "http://127.0.0.1:" + strconv.Itoa(d.port)
 	options := box.Options{
 		Dir: filepath.Join(d.dir, "box"), ServiceURL: base, Log: log,
-		Pace: box.DemoPace.Times(d.speed), Builds: box.Builds(d.builds), Ambient: d.story == "" && !d.still,
+		Pace: box.DemoPace.Times(d.speed), Builds: box.Builds(d.builds), Packages: box.PackagesForge(d.packages), Ambient: d.story == "" && !d.still,
 		Bus: box.Bus(d.bus), BusTopics: topics(),
 	}
 	if d.story == "" {
@@ -252,6 +258,7 @@ func (d *demo) settings(base string, a box.Access) *settings {
 	s.Mail.Relay, s.Mail.From, s.Mail.Security = a.MailRelay, "Millrace <millrace@millrace.example>", "none"
 	s.Bus.Tokens = []string{a.BusToken}
 	s.Bus.URL, s.Bus.Queue, s.Bus.CA, s.Bus.Certificate, s.Bus.Key = a.Bus.URL, a.Bus.Queue, a.Bus.Authority, a.Bus.Certificate, a.Bus.Key
+	s.DistGit.Forge = string(a.PackagesForge)
 	s.DistGit.URL, s.DistGit.User, s.DistGit.Token = a.DistGitURL, a.PackagesUser, a.PackagesToken
 	s.Monitoring.URL = a.AnityaURL
 	s.Lookaside.URL, s.Bugzilla.URL, s.Kerberos.Token = a.LookasideURL, a.BugzillaURL, a.KerberosToken

@@ -23,16 +23,21 @@ func TestReleaseStories(t *testing.T) {
 		t.Skip("it takes a minute")
 	}
 	program := buildProgram(t)
-	for story, pipelines := range map[string]int{
+	pipelines := map[string]int{
 		"release-to-stable": 10, "branch-conflicts": 8, "koji-fails": 11, "koji-message-lost": 10, "upload-breaks": 1, "without-config": 4, "side-tag": 3, "rights-lost": 3,
-	} {
-		t.Run(story, func(t *testing.T) {
-			t.Parallel()
-			out := playStory(t, program, story, "--dir", t.TempDir())
-			if found := pipelineLine.FindAllString(out, -1); len(found) != pipelines {
-				t.Errorf("%d pipelines, want %d:\n%s", len(found), pipelines, out)
-			}
-		})
+	}
+	play := func(t *testing.T, story string, more ...string) {
+		t.Parallel()
+		out := playStory(t, program, story, append([]string{"--dir", t.TempDir()}, more...)...)
+		if found := pipelineLine.FindAllString(out, -1); len(found) != pipelines[story] {
+			t.Errorf("%d pipelines, want %d:\n%s", len(found), pipelines[story], out)
+		}
+	}
+	for story := range pipelines {
+		t.Run(story, func(t *testing.T) { play(t, story) })
+	}
+	for _, story := range []string{"release-to-stable", "without-config", "rights-lost"} {
+		t.Run(story+" on forgejo", func(t *testing.T) { play(t, story, "--packages", "forgejo") })
 	}
 }
 
