@@ -20,6 +20,7 @@ import (
 	"millrace/clients/forge/forgetest"
 	"millrace/clients/git"
 	"millrace/clients/git/fakeforge"
+	"millrace/clients/git/sshtest"
 	"millrace/clients/github/githubfake"
 	"millrace/clients/lookaside"
 	"millrace/clients/lookaside/lookasidefake"
@@ -443,4 +444,58 @@ func (f *forgetful) CreatePull(ctx context.Context, repo string, n forge.NewPull
 		<-f.merged
 	})
 	return pull, err
+}
+
+// overSSH has a forge say where in this machine's files its repositories are pushed
+// to over SSH.
+type overSSH struct {
+	DistGit
+	server *sshtest.Server
+	forge  *fakeforge.Forge
+}
+
+func (o overSSH) PushURL(_ context.Context, repo, _ string) (string, error) {
+	if owner, name, ok := strings.Cut(repo, "/"); ok && owner == "packit" { // as Forgejo calls it
+		repo = "forks/packit/rpms/" + name
+	}
+	return o.server.URL(o.forge.Dir(repo)), nil
+}
+
+// TestProposeOverSSH: what is proposed is pushed with the key, and without a password;
+// a key that is not taken is told of.
+func TestProposeOverSSH(t *testing.T) {
+	t.Parallel()
+	server := sshtest.Start(t)
+	onForges(t, func(t *testing.T, f *fedora) {
+		f.pack(t, "jobs:\n- {job: pull_from_upstream, trigger: release}\n")
+		ssh := server.SSH
+		f.Packages.DistGit, f.Packages.SSH, f.Packages.Password = overSSH{f.Packages.DistGit, server, f.distGit}, &ssh, ""
+		run(t, f.Runner)
+		f.announceVersions(t, "2.0")
+		p := f.ended(t, f.theEvent(t, models.UpstreamVersionEvent, 1))
+		if diff := gocmp.Diff([]string{"pull_from_upstream rawhide passed"}, outcomeOf(p)); diff != "" {
+			t.Fatal(diff)
+		}
+		if diff := gocmp.Diff([]string{"rawhide open: Update rawhide to upstream release 2.0"}, f.pulls(t)); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestSSHKeyIsNotTaken(t *testing.T) {
+	t.Parallel()
+	server := sshtest.Start(t)
+	onSQLite(t, func(t *testing.T, w *world) {
+		f := newFedora(t, w)
+		f.pack(t, "jobs:\n- {job: pull_from_upstream, trigger: release}\n")
+		ssh := server.SSH
+		ssh.Key = server.NewKey(t, "stranger")
+		f.Packages.DistGit, f.Packages.SSH = overSSH{f.Packages.DistGit, server, f.distGit}, &ssh
+		run(t, w.Runner)
+		f.announceVersions(t, "2.0")
+		got := strings.Join(outcomeOf(f.ended(t, w.theEvent(t, models.UpstreamVersionEvent, 1))), "\n")
+		if !strings.Contains(got, "rawhide error") || !strings.Contains(got, "Dist-git does not let us push to ssh://") || len(f.pulls(t)) != 0 {
+			t.Errorf("it ends with %s", got)
+		}
+	})
 }

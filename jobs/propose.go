@@ -129,7 +129,7 @@ func (k *Propose) bring(ctx context.Context, w *Work, run *models.Run, log *logW
 		}
 		err = synced.Repo.Push(ctx, remote, synced.Commit, "refs/heads/"+request.Head, git.PushOptions{Force: true})
 		if err != nil {
-			return fmt.Errorf("pushing to our fork of %s: %w", repo, err)
+			return notPushed(repo, remote, err)
 		}
 		pull, err = k.open(ctx, repo, fork.Path, proposal, w.Group.Epoch > 1)
 		return err
@@ -139,6 +139,17 @@ func (k *Propose) bring(ctx context.Context, w *Work, run *models.Run, log *logW
 	}
 	fmt.Fprintf(log, "==> Pull request %s\n", pull.URL)
 	return k.proposed(w, run, pull, synced.Version, synced.Commit, request.Head), nil
+}
+
+// notPushed says why a fork cannot be pushed to, and who can do something about it.
+func notPushed(repo string, remote git.Remote, err error) error {
+	switch {
+	case errors.Is(err, git.ErrUntrusted):
+		return broken(err, "The host of %s is not the one whose keys this service knows, so nothing is pushed there; ask an operator.", remote.URL)
+	case errors.Is(err, git.ErrDenied) && remote.SSH != nil:
+		return broken(err, "Dist-git does not let us push to %s with our key; ask an operator.", remote.URL)
+	}
+	return fmt.Errorf("pushing to our fork of %s: %w", repo, err)
 }
 
 // repo is the package that the step is about.

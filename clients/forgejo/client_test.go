@@ -2,6 +2,8 @@ package forgejo_test
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -134,5 +136,40 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := client.Fork(ctx, forgetest.Repo, forgetest.Bot); err == nil || !strings.Contains(err.Error(), "no fork") {
 		t.Errorf("a fork that is none: %v", err)
+	}
+}
+
+// What happens is posted as a webhook that proves itself.
+func TestWebhooksOfTheFake(t *testing.T) {
+	t.Parallel()
+	came := make(chan *models.Delivery, 10)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		d, err := forgejo.ParseWebhook(r.Header, body, []string{"hush"})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		came <- d
+	}))
+	t.Cleanup(service.Close)
+	f, _, _ := start(t, forgejofake.Config{Webhook: service.URL + "/hooks/forgejo", Secret: "hush"})
+	fork, err := f.Fork(t.Context(), forgetest.Repo, forgetest.Bot, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{forgetest.Repo, fork} {
+		sha, err := f.Commit(t.Context(), path, fakeforge.Change{Files: map[string]string{"x": path}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := <-came // it is posted before the commit is done
+		m, reason, err := forgejo.ParseEvent(d.Type, d.Body)
+		if err != nil || m == nil || m.Commit != sha || m.Branch != "rawhide" || m.Fork != (path == fork) {
+			t.Errorf("a push to %s: %+v, %q, %v", path, m, reason, err)
+		}
 	}
 }

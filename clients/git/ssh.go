@@ -80,12 +80,18 @@ func readKeyFile(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxKeyFile))
 }
 
+var keyType = regexp.MustCompile(`^(ssh|ecdsa|sk)-[a-z0-9@.-]+$`)
+
 // namesHosts reports whether a file of known hosts has a line with a key.
 func namesHosts(text []byte) bool {
 	lines := bufio.NewScanner(bytes.NewReader(text))
 	lines.Buffer(nil, maxKeyFile)
 	for lines.Scan() {
-		if fields := strings.Fields(lines.Text()); len(fields) >= 3 && !strings.HasPrefix(fields[0], "#") {
+		fields := strings.Fields(lines.Text())
+		if len(fields) > 0 && strings.HasPrefix(fields[0], "@") { // it says that the key is an authority's, or revoked
+			fields = fields[1:]
+		}
+		if len(fields) >= 3 && !strings.HasPrefix(fields[0], "#") && keyType.MatchString(fields[1]) {
 			return true
 		}
 	}
@@ -115,7 +121,7 @@ func quoted(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\
 var (
 	sshUser  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}$`)
 	sshHost  = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`)
-	sshPath  = regexp.MustCompile(`^[A-Za-z0-9_~/.][A-Za-z0-9_~/.+-]*$`)
+	sshPath  = regexp.MustCompile(`^[A-Za-z0-9_~/.][A-Za-z0-9_~/.+=-]*$`)
 	sshShort = regexp.MustCompile(`^([^@/:]+)@([^@/:]+):([^:]+)$`)
 )
 

@@ -154,8 +154,11 @@ func (v *service) checkDistGit(ctx context.Context) (string, error) {
 		return "not configured; nobody has rights from there", nil
 	}
 	if _, err := v.rightsSource().Version(ctx); err != nil {
-		if httpx.Status(err) == 0 || httpx.Temporary(err) {
+		switch {
+		case httpx.Status(err) == 0 || httpx.Temporary(err):
 			return "", fmt.Errorf("it does not answer: %w", err)
+		case httpx.Status(err) == http.StatusUnauthorized && s.Token != "":
+			return "", refusedToken(err)
 		}
 		return "", fmt.Errorf("there is no %s at %s; look at distgit.forge and distgit.url: %w", s.Forge, s.URL, err)
 	}
@@ -168,12 +171,16 @@ func (v *service) checkDistGit(ctx context.Context) (string, error) {
 	}
 	user, err := v.distGit(sourceTime).User(ctx)
 	if err != nil {
-		return "", fmt.Errorf("it does not take distgit.token; make a new one on its page of settings: %w", err)
+		return "", refusedToken(err)
 	}
 	if user != s.User {
 		return "", fmt.Errorf("the token is that of %s, but distgit.user is %s", user, s.User)
 	}
 	return "as " + user + "; " + found, nil
+}
+
+func refusedToken(err error) error {
+	return fmt.Errorf("it does not take distgit.token; make a new one on its page of settings: %w", err)
 }
 
 // checkCommitters asks what rights come from: who may commit to a package.

@@ -81,6 +81,9 @@ func (f *Forge) gitDir(path string) string {
 	return filepath.Join(f.config.Dir, "git", fileName(path)+".git")
 }
 
+// Dir is where a repository is on disk.
+func (f *Forge) Dir(path string) string { return f.gitDir(path) }
+
 // Bare is the repository itself.
 func (f *Forge) Bare(path string) *git.Bare { return f.git.Bare(f.gitDir(path)) }
 
