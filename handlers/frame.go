@@ -41,7 +41,8 @@ func onlyForPeople(path string) bool {
 	case "/help", "/find", "/pipelines/selected", "/packages/-/automation", "/admin/automation-list":
 		return true
 	}
-	return strings.HasPrefix(path, "/login") || strings.HasSuffix(path, "/rerun") || strings.HasSuffix(path, "/automation/readiness")
+	return strings.HasPrefix(path, "/login") || strings.HasSuffix(path, "/rerun") || strings.HasSuffix(path, "/automation/readiness") ||
+		strings.HasPrefix(path, "/mail/stop/") || strings.Contains(path, "/-/settings/hooks/") && strings.HasSuffix(path, "/delete")
 }
 
 // loginAddress leads through the login back to the page; empty if nobody can log

@@ -202,7 +202,12 @@ func (r *Runner) tellHook(ctx context.Context, id int64) error {
 // sendHook tries to hand over a dispatch once, and notes how that went.
 func (r *Runner) sendHook(ctx context.Context, d *models.Dispatch) error {
 	if err := r.withBody(ctx, d.Happening); err != nil {
-		return err
+		if store.Now().Before(d.Until) || ctx.Err() != nil {
+			return err // and again, when the sweep finds it
+		}
+		d.State, d.Error, d.FinishedAt = models.DispatchFailed, "What is to be sent could not be made.", store.Now()
+		r.Log.ErrorContext(ctx, "dispatch given up", "dispatch", d.ID, "error", err)
+		return r.Store.InTx(ctx, func(tx *store.Tx) error { return tx.SaveTry(ctx, d, nil) })
 	}
 	hook := d.Subscription
 	m := webhook.Message{

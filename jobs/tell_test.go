@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -457,4 +458,30 @@ func withMail(t *testing.T, r *Runner) *mailfake.Server {
 	t.Cleanup(relay.Close)
 	r.Teller.Mail = &mail.Client{Relay: relay.Addr, From: "Millrace <millrace@example.org>", Security: mail.Plain}
 	return relay
+}
+
+// TestBodyCannotBeMade: what cannot be sent waits, and is given up in the end.
+func TestBodyCannotBeMade(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		r, _ := telling(t, s)
+		r.Teller.Body = func(context.Context, *models.Happening) ([]byte, error) { return nil, errors.New("no ink") }
+		hook := hookTo(t, s, "packit/hello", "https://hear.example/", models.PipelineFinished)
+		d := ping(t, r, hook)
+		if err := r.tellHook(t.Context(), hook.ID); err == nil {
+			t.Error("the job does not say that it could not")
+		}
+		if now, err := s.Dispatch(t.Context(), d.ID); err != nil || now.State != models.DispatchWaiting {
+			t.Errorf("the dispatch is %+v, %v", now, err)
+		}
+		if _, err := s.Writer().ExecContext(t.Context(), "UPDATE dispatches SET until = ?", store.Now().Add(-time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.tellHook(t.Context(), hook.ID); err != nil {
+			t.Error(err)
+		}
+		if now, err := s.Dispatch(t.Context(), d.ID); err != nil || now.State != models.DispatchFailed || now.Error == "" {
+			t.Errorf("the dispatch is %+v, %v", now, err)
+		}
+	})
 }
