@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"millrace/clients/bodhi"
+	"millrace/clients/git"
 	"millrace/clients/koji"
+	"millrace/jobs/sources"
 	"millrace/models"
 	"millrace/models/rpm"
 	"millrace/models/store"
@@ -39,6 +41,13 @@ func (k *BodhiUpdate) Submit(ctx context.Context, w *Work) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	stop, err := k.condition(ctx, w, run, builds)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if stop != nil {
+		return *stop, nil
+	}
 	if tag == "" {
 		return k.submit(ctx, w, run, nil, tag, builds)
 	}
@@ -51,6 +60,31 @@ func (k *BodhiUpdate) Submit(ctx context.Context, w *Work) (Outcome, error) {
 		return err
 	})
 	return o, err
+}
+
+// condition asks run-condition about the package's build, unless there is an update
+// already, perhaps by an earlier try.
+func (k *BodhiUpdate) condition(ctx context.Context, w *Work, run *models.Run, builds []koji.Build) (*Outcome, error) {
+	if !w.View.HasCondition() {
+		return nil, nil
+	}
+	known, err := k.Client.FindUpdate(ctx, nvrsOf(builds))
+	if err != nil || known != nil {
+		return nil, err
+	}
+	return k.Conditions.check(ctx, w, run, func() (sources.ConditionRequest, error) {
+		own := builds[0]
+		if i := slices.IndexFunc(builds, func(b koji.Build) bool { return b.Package == w.Pipeline.Project.Name }); i >= 0 {
+			own = builds[i]
+		}
+		ref := commitOfSource(own.Source)
+		if own.Package != w.Pipeline.Project.Name || !git.IsSHA(ref) {
+			ref = run.Target
+		}
+		r, err := k.Koji.condition(ctx, w, ref)
+		r.Version = own.Version
+		return r, err
+	})
 }
 
 // submit makes an update of builds, or makes edited have them too.

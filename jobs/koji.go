@@ -24,6 +24,8 @@ type Koji struct {
 	Packages *Packages
 	Forge    func(p *models.Project) (Forge, error)
 	Releases func(context.Context) (models.Releases, error)
+
+	Conditions *Conditions // of packages; nil: one that has a condition cannot be served
 }
 
 // kojiTarget is the target in which a branch of dist-git is built.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"millrace/clients/koji"
+	"millrace/jobs/sources"
 	"millrace/models"
 	"millrace/models/rpm"
 	"millrace/models/store"
@@ -27,6 +28,13 @@ func (k *KojiBuild) Submit(ctx context.Context, w *Work) (Outcome, error) {
 	}
 	if task != 0 {
 		return k.found(ctx, w, run, task)
+	}
+	stop, err := k.Conditions.check(ctx, w, run, func() (sources.ConditionRequest, error) { return k.condition(ctx, w, run.Target) })
+	if err != nil {
+		return Outcome{}, err
+	}
+	if stop != nil {
+		return *stop, nil
 	}
 	target, tag := kojiTarget(run.Target), ""
 	if group := w.View.Group(); group != "" {
@@ -64,37 +72,95 @@ func (k *KojiBuild) Submit(ctx context.Context, w *Work) (Outcome, error) {
 	return k.submitted(w, run, task, head, nvr, tag), nil
 }
 
+// condition is what run-condition is asked about: the newest commit of a branch.
+func (k *KojiBuild) condition(ctx context.Context, w *Work, branch string) (sources.ConditionRequest, error) {
+	head, err := k.head(ctx, w.Pipeline.Project, branch)
+	if err != nil {
+		return sources.ConditionRequest{}, err
+	}
+	r, err := k.Koji.condition(ctx, w, head)
+	if err != nil {
+		return r, err
+	}
+	text, err := k.specfile(ctx, w, head)
+	if err != nil {
+		return r, err
+	}
+	releases, err := k.Releases(ctx)
+	if err != nil {
+		return r, err
+	}
+	r.Version = specVersion(text, releases.Dist(branch))
+	return r, nil
+}
+
 // source is the newest commit of a branch, as it is and as Koji wants it.
 func (k *KojiBuild) source(ctx context.Context, project *models.Project, branch string) (head, source string, err error) {
-	forge, err := k.Forge(project)
-	if err != nil {
+	if head, err = k.head(ctx, project, branch); err != nil {
 		return "", "", err
 	}
-	if head, err = forge.BranchHead(ctx, project, branch); err != nil {
-		return "", "", fmt.Errorf("reading the head of %s in %s: %w", branch, project.Path(), err)
+	address, err := k.cloneURL(ctx, project)
+	return head, koji.GitSource(address, head), err
+}
+
+func (k *Koji) head(ctx context.Context, project *models.Project, branch string) (string, error) {
+	forge, err := k.Forge(project)
+	if err != nil {
+		return "", err
+	}
+	head, err := forge.BranchHead(ctx, project, branch)
+	if err != nil {
+		return "", fmt.Errorf("reading the head of %s in %s: %w", branch, project.Path(), err)
+	}
+	return head, nil
+}
+
+// cloneURL is where everybody can clone a package.
+func (k *Koji) cloneURL(ctx context.Context, project *models.Project) (string, error) {
+	forge, err := k.Forge(project)
+	if err != nil {
+		return "", err
 	}
 	repository, err := forge.Repository(ctx, project)
 	if err != nil {
-		return "", "", fmt.Errorf("asking where Koji can clone %s: %w", project.Path(), err)
+		return "", fmt.Errorf("asking where %s can be cloned: %w", project.Path(), err)
 	}
-	return head, koji.GitSource(repository.CloneURL, head), nil
+	return repository.CloneURL, nil
 }
 
-// built says what a commit would be built as, as far as that is known, and finds
-// the build that it would repeat.
-func (k *KojiBuild) built(ctx context.Context, w *Work, branch, head, source string) (nvr string, b *koji.Build, err error) {
+// specfile is the spec file of the package at a commit.
+func (k *Koji) specfile(ctx context.Context, w *Work, sha string) ([]byte, error) {
 	project := w.Pipeline.Project
 	forge, err := k.Forge(project)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	name := w.View.Specfile()
 	if name == "" {
 		name = project.Name + ".spec"
 	}
-	text, err := forge.File(ctx, project, head, name, maxSpecfile)
+	text, err := forge.File(ctx, project, sha, name, maxSpecfile)
 	if err != nil {
-		return "", nil, fmt.Errorf("reading %s of %s at %.7s: %w", name, project.Path(), head, err)
+		return nil, fmt.Errorf("reading %s of %s at %.7s: %w", name, project.Path(), sha, err)
+	}
+	return text, nil
+}
+
+// condition is what run-condition is asked about, but for the version.
+func (k *Koji) condition(ctx context.Context, w *Work, ref string) (r sources.ConditionRequest, err error) {
+	r.Ref = ref
+	if w.View.CloneReposBeforeRunCondition {
+		r.DistGit.URL, err = k.cloneURL(ctx, w.Pipeline.Project)
+	}
+	return r, err
+}
+
+// built says what a commit would be built as, as far as that is known, and finds
+// the build that it would repeat.
+func (k *KojiBuild) built(ctx context.Context, w *Work, branch, head, source string) (nvr string, b *koji.Build, err error) {
+	text, err := k.specfile(ctx, w, head)
+	if err != nil {
+		return "", nil, err
 	}
 	releases, err := k.Releases(ctx)
 	if err != nil {
@@ -102,7 +168,7 @@ func (k *KojiBuild) built(ctx context.Context, w *Work, branch, head, source str
 	}
 	dist := releases.Dist(branch)
 	nvr = identity(text, dist)
-	b, err = k.existing(ctx, project.Name, nvr, source, dist)
+	b, err = k.existing(ctx, w.Pipeline.Project.Name, nvr, source, dist)
 	return nvr, b, err
 }
 

@@ -46,7 +46,7 @@ func (k *Propose) Submit(ctx context.Context, w *Work) (Outcome, error) {
 	if followed := k.followed(w, target); followed != nil {
 		outcome, err = k.follow(ctx, w, run, followed)
 	} else {
-		outcome, err = k.bring(ctx, w, run, log)
+		outcome, err = k.bringIfWanted(ctx, w, run, log)
 	}
 	logErr := log.Close()
 	if skip, ok := errors.AsType[*sources.SkipError](err); ok {
@@ -86,6 +86,38 @@ func (k *Propose) followed(w *Work, target *models.Target) *models.Run {
 		}
 	}
 	return nil
+}
+
+// bringIfWanted asks run-condition first, if the package has it.
+func (k *Propose) bringIfWanted(ctx context.Context, w *Work, run *models.Run, log *logWriter) (Outcome, error) {
+	conditions := &Conditions{Builder: k.Builder, DataDir: k.DataDir}
+	stop, err := conditions.check(ctx, w, run, func() (sources.ConditionRequest, error) { return k.condition(ctx, w, run) })
+	if err != nil {
+		return Outcome{}, err
+	}
+	if stop != nil {
+		return *stop, nil
+	}
+	return k.bring(ctx, w, run, log)
+}
+
+// condition is what run-condition is asked about: the version to pull, with the
+// branch that it is for and the tag upstream.
+func (k *Propose) condition(ctx context.Context, w *Work, run *models.Run) (sources.ConditionRequest, error) {
+	version := w.Pipeline.Ref
+	r := sources.ConditionRequest{Version: version, Ref: run.Target}
+	if !w.View.CloneReposBeforeRunCondition {
+		return r, nil
+	}
+	origin, err := k.Packages.Repository(ctx, k.repo(w))
+	if err != nil {
+		return r, fmt.Errorf("asking dist-git about %s: %w", k.repo(w), err)
+	}
+	r.DistGit.URL = origin.CloneURL
+	if url := w.View.UpstreamProjectURL; url != nil && *url != "" {
+		r.Upstream.URL, r.Tag = *url, w.View.TagOf(version)
+	}
+	return r, nil
 }
 
 // bring makes the commit for a branch, pushes it to our fork, and proposes it.

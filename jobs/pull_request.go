@@ -307,7 +307,7 @@ func (r *Runner) refuse(ctx context.Context, e *models.Event, planned []models.P
 	}
 	for i := range e.Decisions {
 		if d := &e.Decisions[i]; d.Planned {
-			d.Planned, d.Reason = false, reason
+			d.Planned, d.Reason, d.Condition = false, reason, ""
 		}
 	}
 	return r.Store.InTx(ctx, func(tx *store.Tx) error {

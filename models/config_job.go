@@ -100,6 +100,20 @@ func (v *JobView) ID() string { return textOr(v.Identifier, "") }
 // for everybody.
 func (v *JobView) Group() string { return textOr(v.SidetagGroup, "") }
 
+// conditionTypes are the job types that the action run-condition is asked about.
+var conditionTypes = map[JobType]bool{JobPullFromUpstream: true, JobKojiBuild: true, JobBodhiUpdate: true}
+
+// HasCondition reports whether the package decides for itself, when it comes to it,
+// whether the job does anything: by its action run-condition. One without
+// commands has no objection.
+func (v *JobView) HasCondition() bool {
+	action, ok := v.Actions["run-condition"]
+	if list, isList := action.Raw.([]any); isList && len(list) == 0 {
+		return false
+	}
+	return ok && conditionTypes[v.Type]
+}
+
 // jobKeys are a view's own fields, by key.
 func (v *JobView) jobKeys() map[string]any {
 	return map[string]any{

@@ -336,7 +336,7 @@ func (p *planner) plan(name string) (Planned, bool) {
 func (p *planner) drop(name, reason string) {
 	for i := range p.decisions {
 		if d := &p.decisions[i]; d.Package == name && d.Planned {
-			d.Planned, d.Reason, d.Targets = false, reason, nil
+			d.Planned, d.Reason, d.Condition, d.Targets = false, reason, "", nil
 		}
 	}
 }

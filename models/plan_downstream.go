@@ -236,6 +236,9 @@ func (b *builder) addDownstream(view *JobView, d *Decision) {
 	case JobUpstreamKojiBuild:
 		b.addScratchBuild(view, d)
 	}
+	if len(d.Targets) > 0 && view.HasCondition() {
+		d.Condition = "It begins if the action run-condition says so, which each target asks when it is its turn."
+	}
 }
 
 // addProposal plans a pull request for each branch, and more for the branches

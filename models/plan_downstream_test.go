@@ -184,3 +184,35 @@ jobs:
 		})
 	}
 }
+
+// TestPlansSayWhatIsAskedFirst: a job whose package has run-condition is planned,
+// and its decision says what it waits for.
+func TestPlansSayWhatIsAskedFirst(t *testing.T) {
+	t.Parallel()
+	push := func(config string) []models.Decision {
+		_, decisions := models.Plan(push("f43"), parse(t, "jobs:\n- {job: koji_build, trigger: commit, dist_git_branches: [f43], allowed_committers: [ada]"+config), downstreamFacts(func(d *models.Downstream) {
+			d.Branch, d.Actor = "f43", "ada"
+		}))
+		return decisions
+	}
+	tests := []struct {
+		config string
+		asks   bool
+	}{
+		{"}", false},
+		{", actions: {run-condition: 'true'}}", true},
+		{"}\nactions: {run-condition: [[test, -f, x]]}", true},
+		{", actions: {run-condition: []}}\nactions: {run-condition: 'true'}", false}, // nothing is asked
+		{", actions: {pre-sync: 'true'}}", false},
+	}
+	for _, test := range tests {
+		d := push(test.config)
+		if len(d) != 1 || !d[0].Planned || d[0].Reason != "" || (d[0].Condition != "") != test.asks {
+			t.Errorf("%s: %+v", test.config, d)
+		}
+	}
+	_, decisions := models.Plan(release("1.2"), parse(t, "jobs:\n- {job: propose_downstream, trigger: release}\nactions: {run-condition: 'true'}"), downstreamFacts(nil))
+	if len(decisions) != 1 || decisions[0].Condition != "" {
+		t.Errorf("a job that asks nobody: %+v", decisions)
+	}
+}

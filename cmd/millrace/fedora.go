@@ -9,6 +9,7 @@ import (
 	"millrace/clients/bodhi"
 	"millrace/clients/koji"
 	"millrace/jobs"
+	"millrace/jobs/sources"
 	"millrace/models"
 )
 
@@ -38,12 +39,15 @@ func (v *service) bodhiAccount() *bodhi.Account {
 
 // addFedora adds the steps in Koji and Bodhi, as far as these are configured.
 // Those that begin in dist-git need it as well.
-func (v *service) addFedora(data string) {
+func (v *service) addFedora(builder *sources.Builder, data string) {
 	if !v.buildsInKoji() {
 		return
 	}
 	r := v.runner
-	r.Koji = &jobs.Koji{Client: v.koji(), Engine: r.Engine, Packages: r.Packages, Forge: r.Forge, Releases: r.Releases}
+	r.Koji = &jobs.Koji{
+		Client: v.koji(), Engine: r.Engine, Packages: r.Packages, Forge: r.Forge, Releases: r.Releases,
+		Conditions: &jobs.Conditions{Builder: builder, DataDir: data},
+	}
 	r.Kinds[models.KojiScratchStep] = &jobs.KojiScratch{
 		Koji: r.Koji, Open: (&jobs.SRPMHere{DataDir: data}).Open, HTTP: v.client("copr", 10*time.Minute), Dir: filepath.Join(data, "work"),
 	}

@@ -147,8 +147,9 @@ func (v *service) assemble(capacity jobs.Capacity) error {
 	if v.runner.Packages = v.packages(); v.runner.Packages != nil {
 		v.runner.Forges[v.runner.Packages.Host] = jobs.PackagesForge{Packages: v.runner.Packages}
 	}
-	v.runner.Kinds = v.kinds(data)
-	v.addFedora(data)
+	builder := v.builder(data)
+	v.runner.Kinds = v.kinds(builder, data)
+	v.addFedora(builder, data)
 	if v.runner.Queue, err = jobs.NewQueue(v.store, v.runner.RiverConfig(capacity)); err != nil {
 		return err
 	}
@@ -167,8 +168,19 @@ func (v *service) client(name string, timeout time.Duration) *http.Client {
 	return &http.Client{Timeout: timeout, Transport: &httpx.Transport{Service: name, Observe: v.observe}}
 }
 
+// builder makes source RPMs and commits for dist-git, and runs what packages bring
+// along for that.
+func (v *service) builder(data string) *sources.Builder {
+	s := v.settings
+	return &sources.Builder{
+		Git: &git.Git{}, Cache: &git.Cache{Git: &git.Git{}, Dir: filepath.Join(data, "mirrors")},
+		Sandbox:  &sandbox.Sandbox{AllowUnsandboxed: s.AllowUnsandboxed},
+		Identity: git.Identity{Name: s.Git.Name, Email: s.Git.Email}, Download: sources.Download{AllowPrivate: s.AllowPrivate},
+	}
+}
+
 // kinds are the steps that this service carries out.
-func (v *service) kinds(data string) map[models.StepKind]jobs.Kind {
+func (v *service) kinds(builder *sources.Builder, data string) map[models.StepKind]jobs.Kind {
 	s := v.settings
 	builds := &jobs.Copr{
 		Client: &copr.Client{BaseURL: s.Copr.URL, Login: s.Copr.Login, Token: s.Copr.Token, HTTP: v.client("copr", 2*time.Minute)},
@@ -178,14 +190,9 @@ func (v *service) kinds(data string) map[models.StepKind]jobs.Kind {
 		p, err := builds.Client.Project(ctx, owner, project)
 		return p.Chroots, err
 	}
-	identity := git.Identity{Name: v.settings.Git.Name, Email: v.settings.Git.Email}
-	builder := &sources.Builder{
-		Git: &git.Git{}, Cache: &git.Cache{Git: &git.Git{}, Dir: filepath.Join(data, "mirrors")},
-		Sandbox: &sandbox.Sandbox{AllowUnsandboxed: s.AllowUnsandboxed}, Identity: identity, Download: sources.Download{AllowPrivate: s.AllowPrivate},
-	}
 	here := &jobs.SRPMHere{Builder: builder, Forge: v.runner.Forge, DataDir: data}
 	script := &jobs.CoprScript{
-		Forge: v.runner.Forge, Tool: fmt.Sprintf("%s/srpm-tool/%s/millrace", s.Base, v.tool), SHA256: v.tool, Identity: identity,
+		Forge: v.runner.Forge, Tool: fmt.Sprintf("%s/srpm-tool/%s/millrace", s.Base, v.tool), SHA256: v.tool, Identity: builder.Identity,
 	}
 	kinds := map[models.StepKind]jobs.Kind{
 		models.SRPMStep:      &jobs.SRPMInCopr{Copr: builds, Script: script.Write, Deps: s.Copr.Deps},

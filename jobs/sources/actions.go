@@ -98,14 +98,22 @@ func (p *preparation) runAction(ctx context.Context, action string, env variable
 		}
 		p.log.endLine(r.Output)
 		if !r.Passed() {
-			return nil, &UserError{
-				Message: fmt.Sprintf("Command '%s' failed.", shorten(quoteCommand(args), 200)),
-				Err:     fmt.Errorf("it belongs to the action %s; %s", action, r.Explain()),
-			}
+			ended := &commandError{action: action, command: shorten(quoteCommand(args), 200), result: r}
+			return nil, &UserError{Message: fmt.Sprintf("Command '%s' failed.", ended.command), Err: ended}
 		}
 		outputs = append(outputs, string(r.Stdout))
 	}
 	return outputs, nil
+}
+
+// commandError is a command of an action that did not do its work.
+type commandError struct {
+	action, command string
+	result          *sandbox.Result
+}
+
+func (e *commandError) Error() string {
+	return fmt.Sprintf("it belongs to the action %s; %s", e.action, e.result.Explain())
 }
 
 // endLine begins a new line if a command did not.

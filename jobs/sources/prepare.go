@@ -291,8 +291,17 @@ func (p *preparation) runCommand(ctx context.Context, c sandbox.Command) (*sandb
 	return r, nil
 }
 
+// errTimeout says that commands took longer than they may.
+var errTimeout = errors.New("the commands took too long")
+
+// timeoutError is a *UserError in Packit's words alone.
+type timeoutError struct{ *UserError }
+
+func (timeoutError) Is(target error) bool { return target == errTimeout }
+func (e timeoutError) Unwrap() error      { return e.UserError }
+
 func (b *Builder) tookTooLong() error {
-	return userError("You have reached %s timeout while creating SRPM.", inMinutes(b.timeout()))
+	return timeoutError{userError("You have reached %s timeout while creating SRPM.", inMinutes(b.timeout()))}
 }
 
 // inMinutes writes a time as 10-minute, or 30-second if it is less than one.

@@ -175,18 +175,10 @@ func (s *syncing) nameRelease(context.Context) error {
 // in an empty directory.
 func (s *syncing) checkoutUpstream(ctx context.Context) error {
 	if s.sync.Upstream.URL == "" {
-		s.home = s.work.abs("home")
-		for _, name := range []string{"home", "upstream"} {
-			if err := s.work.root.Mkdir(name, 0o755); err != nil {
-				return fmt.Errorf("making a directory for actions: %w", err)
-			}
-		}
 		s.cwd = "."
 		var err error
-		if s.tree, err = openTree(s.work.abs("upstream")); err != nil {
-			return fmt.Errorf("opening a directory for actions: %w", err)
-		}
-		return nil
+		s.tree, err = s.emptyPlace()
+		return err
 	}
 	err := s.checkout(ctx)
 	if errors.Is(err, git.ErrNotFound) {
