@@ -56,6 +56,9 @@ func (k *Propose) Submit(ctx context.Context, w *Work) (Outcome, error) {
 		user, _ := errors.AsType[*sources.UserError](err)
 		return failed(run, user, log), nil
 	}
+	if undecided, ok := errors.AsType[*sources.UndecidedError](err); ok {
+		return Outcome{}, broken(nil, "%s", undecided.Reason)
+	}
 	if no, ok := errors.AsType[*sandbox.NoSandboxError](err); ok {
 		return Outcome{}, broken(err, "The commands of this package are not run here without a sandbox: %s", no.Reason)
 	}

@@ -59,7 +59,7 @@ type Decision struct {
 	Package    string    `json:"package,omitempty"`
 	Identifier string    `json:"identifier,omitempty"`
 	Planned    bool      `json:"planned"`
-	Reason     string    `json:"reason"` // for people, a whole sentence
+	Reason     string    `json:"reason"`              // for people, a whole sentence
 	Condition  string    `json:"condition,omitempty"` // planned: what must be found out first, a whole sentence
 	Targets    []string  `json:"targets,omitempty"`
 	Dropped    []Dropped `json:"dropped,omitempty"` // targets of the config that were not planned

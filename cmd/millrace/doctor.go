@@ -13,6 +13,7 @@ import (
 
 	"millrace/clients/copr"
 	"millrace/clients/fedmsg"
+	"millrace/clients/gpg"
 	"millrace/clients/httpx"
 	"millrace/clients/testingfarm"
 	"millrace/jobs"
@@ -69,6 +70,7 @@ func (v *service) checkups() []checkup {
 		{"database", func(ctx context.Context) (string, error) { return v.settings.databaseName(), v.store.Ping(ctx) }},
 		{"data_dir", v.checkData},
 		{"git", func(ctx context.Context) (string, error) { return program(ctx, "git", "--version") }},
+		{"keyring", v.checkKeyring},
 		{"sandbox", v.checkSandbox},
 		{"github", v.checkGitHub},
 		{"copr", v.checkCopr},
@@ -92,6 +94,18 @@ func (s *settings) databaseName() string {
 		return "PostgreSQL"
 	}
 	return "SQLite, " + s.Database
+}
+
+func (v *service) checkKeyring(ctx context.Context) (string, error) {
+	path := v.settings.Git.Keyring
+	if path == "" {
+		return "not configured; packages with allowed_gpg_keys are refused", nil
+	}
+	n, err := (&gpg.Keyring{Path: path}).Keys(ctx)
+	if err != nil {
+		return "", fmt.Errorf("signed commits cannot be verified: %w", err)
+	}
+	return fmt.Sprintf("%d keys in %s", n, path), nil
 }
 
 func program(ctx context.Context, name string, args ...string) (string, error) {

@@ -21,6 +21,7 @@ import (
 	"millrace/clients/fedmsg"
 	"millrace/clients/git"
 	"millrace/clients/github"
+	"millrace/clients/gpg"
 	"millrace/clients/httpx"
 	"millrace/clients/pagure"
 	"millrace/clients/testingfarm"
@@ -172,11 +173,15 @@ func (v *service) client(name string, timeout time.Duration) *http.Client {
 // along for that.
 func (v *service) builder(data string) *sources.Builder {
 	s := v.settings
-	return &sources.Builder{
+	b := &sources.Builder{
 		Git: &git.Git{}, Cache: &git.Cache{Git: &git.Git{}, Dir: filepath.Join(data, "mirrors")},
 		Sandbox:  &sandbox.Sandbox{AllowUnsandboxed: s.AllowUnsandboxed},
 		Identity: git.Identity{Name: s.Git.Name, Email: s.Git.Email}, Download: sources.Download{AllowPrivate: s.AllowPrivate},
 	}
+	if s.Git.Keyring != "" {
+		b.Keyring = &gpg.Keyring{Path: s.Git.Keyring}
+	}
+	return b
 }
 
 // kinds are the steps that this service carries out.

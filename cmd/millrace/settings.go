@@ -86,7 +86,7 @@ type settings struct {
 		Session, Idle                  time.Duration
 		TokenLife, TokenMost           time.Duration
 	}
-	Git   struct{ Name, Email string }
+	Git   struct{ Name, Email, Keyring string }
 	Hooks struct{ AllowedNetworks []string }
 	Mail  struct {
 		Relay, From, User, Password, Security string
@@ -161,6 +161,7 @@ func (s *settings) all() []setting {
 
 		{key: "git.name", doc: "who signs our commits and changelog entries", value: &s.Git.Name},
 		{key: "git.email", doc: "their address", value: &s.Git.Email},
+		{key: "git.keyring", doc: "file with public keys (gpg --export), or directory of such files, by which signed commits are verified; empty: packages with allowed_gpg_keys are refused", value: &s.Git.Keyring},
 
 		{key: "bodhi.url", doc: "address of Bodhi, for the list of releases and for updates", value: &s.Bodhi.URL},
 		{key: "bodhi.user", doc: "our account there, in whose name updates are made; empty: none are", value: &s.Bodhi.User},

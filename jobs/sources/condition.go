@@ -27,13 +27,13 @@ type ConditionRequest struct {
 	Log  io.Writer // what happens, for people to read; may be nil
 }
 
-// UndecidedError says why it could not be found out whether something may run,
+// UndecidedError says why it could not be found out whether something may be done,
 // although nobody said no: a whole sentence for people.
 type UndecidedError struct{ Reason string }
 
 func (e *UndecidedError) Error() string { return e.Reason }
 
-// Temporary says that the same commands would fare no better the next time.
+// Temporary says that nothing would be different the next time.
 func (*UndecidedError) Temporary() bool { return false }
 
 // RunCondition runs the action run-condition of a package, by which it decides

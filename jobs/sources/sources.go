@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"millrace/clients/git"
+	"millrace/clients/gpg"
 	"millrace/jobs/sandbox"
 	"millrace/models"
 )
@@ -77,6 +78,10 @@ type Builder struct {
 	// ActionNetwork gives actions the network of this machine, its loopback
 	// included.
 	ActionNetwork bool
+
+	// Keyring has the keys of those who may sign commits of dist-git. Without one,
+	// packages with allowed_gpg_keys are refused.
+	Keyring *gpg.Keyring
 
 	Download   Download
 	MaxSources int64 // bytes of all sources together, and of all downloads; 4 GiB if zero

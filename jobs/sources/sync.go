@@ -85,7 +85,8 @@ type syncing struct {
 	distSpec string         // path of the spec file in dist
 	old      *specfile.File // as dist-git has it; nil if it has none
 	base     string
-	upstream string // commit
+	signers  *signers // who may have signed base; nil: anybody
+	upstream string   // commit
 	uploaded []string
 }
 
@@ -122,8 +123,8 @@ func (s *syncing) run(ctx context.Context) (*Synced, error) {
 		}
 	}()
 	for _, step := range []func(context.Context) error{
-		s.nameRelease, s.checkoutUpstream, s.checkoutDistGit, s.findSpecs, s.compare,
-		s.hook("post-upstream-clone"), s.applyPolicy, s.hook("pre-sync"), s.syncFiles, s.syncSpec,
+		s.nameRelease, s.checkoutUpstream, s.checkoutDistGit, s.findSigners, s.findSpecs, s.compare,
+		s.hook("post-upstream-clone"), s.applyPolicy, s.checkSigner, s.hook("pre-sync"), s.syncFiles, s.syncSpec,
 		s.fetchArchives, s.hook("post-modifications"), s.storeArchives,
 	} {
 		if err := step(ctx); err != nil {
@@ -289,9 +290,6 @@ func (s *syncing) applyPolicy(context.Context) error {
 	settings := &s.pkg.Settings
 	if settings.UpstreamRef != nil {
 		return userError("The repository keeps its sources in git (upstream_ref); such releases cannot be proposed.")
-	}
-	if len(settings.AllowedGPGKeys) > 0 {
-		return userError("allowed_gpg_keys is set, and this service cannot verify signatures of commits.")
 	}
 	if mask := settings.VersionUpdateMask; mask != nil && s.sync.Masked {
 		current := s.spec.Version()
