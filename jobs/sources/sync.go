@@ -124,7 +124,7 @@ func (s *syncing) run(ctx context.Context) (*Synced, error) {
 	}()
 	for _, step := range []func(context.Context) error{
 		s.nameRelease, s.checkoutUpstream, s.checkoutDistGit, s.findSigners, s.findSpecs, s.compare,
-		s.hook("post-upstream-clone"), s.applyPolicy, s.checkSigner, s.hook("pre-sync"), s.syncFiles, s.syncSpec,
+		s.hook("post-upstream-clone"), s.applyPolicy, s.checkSigner, s.hook("pre-sync"), s.syncFiles, s.syncSpec, s.syncPatches,
 		s.fetchArchives, s.hook("post-modifications"), s.storeArchives,
 	} {
 		if err := step(ctx); err != nil {
@@ -169,6 +169,9 @@ func (s *syncing) nameRelease(context.Context) error {
 	}
 	s.version = s.sync.Version
 	s.req.Ref, s.tag, s.tagDone = s.sync.Tag, s.sync.Tag, true
+	if s.sync.Pull && settings.UpstreamRef != nil {
+		s.req.Ref = "" // the tag is upstream's own; what the distribution changes is on the default branch
+	}
 	return nil
 }
 
@@ -288,9 +291,6 @@ func (s *syncing) compare(context.Context) error {
 // applyPolicy skips what the package config does not want here.
 func (s *syncing) applyPolicy(context.Context) error {
 	settings := &s.pkg.Settings
-	if settings.UpstreamRef != nil {
-		return userError("The repository keeps its sources in git (upstream_ref); such releases cannot be proposed.")
-	}
 	if mask := settings.VersionUpdateMask; mask != nil && s.sync.Masked {
 		current := s.spec.Version()
 		allowed, err := rpm.MaskAllows(*mask, current, s.version)

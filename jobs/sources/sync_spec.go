@@ -82,6 +82,42 @@ func (s *syncing) addReleaseEntry(ctx context.Context) error {
 	return s.addEntryLines(lines)
 }
 
+// syncPatches makes the patches of a source-git repository, beside the spec file of
+// dist-git, which then names them.
+func (s *syncing) syncPatches(ctx context.Context) error {
+	if s.pkg.Settings.UpstreamRef == nil {
+		return nil
+	}
+	if s.overrides("create-patches") {
+		if _, err := s.runAction(ctx, "create-patches", s.commonEnv()); err != nil {
+			return err
+		}
+		return s.reread()
+	}
+	if s.repo == nil {
+		return userError("upstream_ref is set, so patches are made of commits, and there is no git repository to make them of: set upstream_project_url.")
+	}
+	spec := s.old.Clone()
+	if err := s.addPatches(ctx, patchPlace{s.dist, ".", s.patchBefore(ctx)}, spec); err != nil {
+		return err
+	}
+	return s.replaceSpec(spec)
+}
+
+// patchBefore returns patches as the branch of dist-git has them.
+func (s *syncing) patchBefore(ctx context.Context) func(name string) ([]byte, error) {
+	return func(name string) ([]byte, error) {
+		text, err := s.distRepo.ShowFile(ctx, s.base, name, maxPatchSize)
+		if errors.Is(err, git.ErrNotFound) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, s.gitError(err)
+		}
+		return text, nil
+	}
+}
+
 // syncFiles carries the files of files_to_sync over to dist-git.
 func (s *syncing) syncFiles(ctx context.Context) error {
 	items := s.pkg.Settings.FilesToSync
