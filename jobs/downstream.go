@@ -13,7 +13,6 @@ import (
 	"millrace/clients/httpx"
 	"millrace/models"
 	"millrace/models/packageconfig"
-	"millrace/models/rpm"
 	"millrace/models/store"
 )
 
@@ -86,25 +85,6 @@ func (r *Runner) aboutPush(ctx context.Context, e *models.Event, m *models.Messa
 	}
 	about.news = []Made{commit}
 	return about, nil
-}
-
-// handleUpstreamVersion plans what is to be done for the newest of the versions
-// that release monitoring announced for a package.
-func (r *Runner) handleUpstreamVersion(ctx context.Context, e *models.Event, m *models.Message) error {
-	if !r.Packages.Holds(e.Project) {
-		return r.conclude(ctx, e, models.EventNothing, "It is not about a package of the dist-git that this service works with.")
-	}
-	if len(m.Versions) == 0 {
-		return r.conclude(ctx, e, models.EventNothing, "It names no version.")
-	}
-	forge, err := r.Forge(e.Project)
-	if err != nil {
-		return err
-	}
-	version := slices.MaxFunc(m.Versions, rpm.CompareVersions)
-	return r.planCommit(ctx, forge, e, &models.Commit{
-		ProjectID: e.ProjectID, Kind: models.UpstreamRef, Ref: version, Title: m.Title,
-	}, circumstances{downstream: models.Downstream{IsPackage: true}, news: []Made{releaseOf(e, version, version)}})
 }
 
 // handleKojiBuild has Koji asked about a build of ours, and plans what is to be

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/BurntSushi/toml"
-
 	"millrace/clients/httpx"
 	"millrace/models"
+	"millrace/models/packageconfig"
 )
 
 // monitored is a dist-git that keeps what the owners of a package want to be told
@@ -20,19 +19,22 @@ type monitored interface {
 // monitoringFile is where a package may say the same itself, which counts then.
 const monitoringFile = "monitoring.toml"
 
+// allMonitored are those of these words that mean all versions.
+var allMonitored = map[string]bool{"monitoring-all": true, "monitoring-all-scratch": true}
+
 // monitoringOff says that the owners of a package do not want to be told of new
 // versions, so nobody is; nil if they do or if this dist-git does not keep it.
 func (r *Runner) monitoringOff(ctx context.Context, p *models.Project) (*models.Readiness, error) {
 	off := &models.Readiness{State: models.ReadyOpen, Text: "It is switched off for this package in dist-git: nobody is told of new versions, so none will be proposed.", URL: p.URL}
 	text, err := r.Packages.DistGit.File(ctx, pathOf(p), orDefault(p.DefaultBranch), monitoringFile, maxProbe)
 	if err == nil {
-		var file struct{ Monitoring bool }
-		if _, err := toml.Decode(string(text), &file); err != nil {
+		file, err := packageconfig.ParseMonitoring(text)
+		if err != nil {
 			off.Text = fmt.Sprintf("The file %s on %s cannot be read, so nobody can tell whether it is switched on.", monitoringFile, orDefault(p.DefaultBranch))
 			off.HowTo = "Mend the file: " + sentence(firstLine(err.Error()))
 			return off, nil
 		}
-		if file.Monitoring {
+		if file.On {
 			return nil, nil
 		}
 		off.HowTo = fmt.Sprintf("Write monitoring = true into %s on %s.", monitoringFile, orDefault(p.DefaultBranch))

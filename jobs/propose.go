@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,9 +13,11 @@ import (
 
 	"millrace/clients/forge"
 	"millrace/clients/git"
+	"millrace/clients/httpx"
 	"millrace/jobs/sandbox"
 	"millrace/jobs/sources"
 	"millrace/models"
+	"millrace/models/rpm"
 	"millrace/models/store"
 )
 
@@ -130,6 +133,9 @@ func (k *Propose) bring(ctx context.Context, w *Work, run *models.Run, log *logW
 	if err != nil {
 		return Outcome{}, fmt.Errorf("asking dist-git about %s: %w", repo, err)
 	}
+	if err := k.giveWay(ctx, w, run, k.head(w, run), k.version(w)); err != nil {
+		return Outcome{}, err
+	}
 	work := filepath.Join(k.DataDir, "work", w.Group.Key)
 	if err := sandbox.RemoveAll(work); err != nil {
 		return Outcome{}, fmt.Errorf("clearing the work directory: %w", err)
@@ -158,6 +164,9 @@ func (k *Propose) bring(ctx context.Context, w *Work, run *models.Run, log *logW
 	proposal.Fork, proposal.Head = fork.CloneURL, request.Head
 	var pull forge.PullRequest
 	err = k.Engine.alone(ctx, "git:"+fork.CloneURL, w.Group.Key, func(ctx context.Context) error {
+		if err := k.giveWay(ctx, w, run, request.Head, synced.Version); err != nil { // who was here first may have brought a newer one
+			return err
+		}
 		remote, err := k.Packages.Remote(ctx, fork)
 		if err != nil {
 			return err
@@ -187,6 +196,64 @@ func notPushed(repo string, remote git.Remote, err error) error {
 	return fmt.Errorf("pushing to our fork of %s: %w", repo, err)
 }
 
+// head is the branch of our fork from which a branch of dist-git is proposed to. It is
+// the same for all releases: there is at most one pull request for a branch and
+// kind of job.
+func (k *Propose) head(w *Work, run *models.Run) string {
+	if w.Step.Kind == models.PullFromUpstreamStep {
+		return run.Target + "-update-pull_from_upstream"
+	}
+	return run.Target + "-update-propose_downstream"
+}
+
+// version is that of the release, as its tag has it.
+func (k *Propose) version(w *Work) string {
+	if w.Step.Kind == models.PullFromUpstreamStep {
+		return w.Pipeline.Ref
+	}
+	return w.View.VersionOf(w.Pipeline.Ref)
+}
+
+// giveWay skips a release that would take the place of a newer one: the pull request
+// that is open for it. In which order they come to their turn does not matter.
+func (k *Propose) giveWay(ctx context.Context, w *Work, run *models.Run, head, version string) error {
+	repo := k.repo(w)
+	open, err := k.Packages.Pulls(ctx, repo, forge.Filter{Target: run.Target, Source: head, Author: k.Packages.User})
+	if err != nil {
+		return fmt.Errorf("looking for our pull request to %s of %s: %w", run.Target, repo, err)
+	}
+	for _, pull := range open {
+		proposed := models.ProposedVersion(pull.Title, run.Target)
+		if proposed == "" {
+			proposed, err = k.knownVersion(ctx, repo, pull.Number)
+		}
+		if err != nil {
+			return err
+		}
+		if proposed != "" && rpm.CompareVersions(proposed, version) > 0 {
+			return &sources.SkipError{Reason: fmt.Sprintf("Pull request %d is open for the newer version %s, and %s does not take its place.", pull.Number, proposed, version)}
+		}
+	}
+	return nil
+}
+
+// knownVersion is what we remember a pull request to be about, whatever somebody
+// called it since; empty if we do not.
+func (k *Propose) knownVersion(ctx context.Context, repo string, number int) (string, error) {
+	project, err := k.Packages.Project(repo)
+	if err != nil {
+		return "", err
+	}
+	known, err := k.Engine.Store.Product(ctx, models.PullRefOf(project, number))
+	if errors.Is(err, models.ErrNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return known.Version, nil
+}
+
 // repo is the package that the step is about.
 func (k *Propose) repo(w *Work) string {
 	if w.Step.Kind == models.PullFromUpstreamStep {
@@ -200,15 +267,15 @@ func (k *Propose) request(ctx context.Context, w *Work, run *models.Run, origin 
 	p := w.Pipeline
 	r := sources.SyncRequest{
 		DistGit: origin, Package: &models.ConfigPackage{Name: w.View.Package, Settings: w.View.PackageSettings},
-		Branch: run.Target, Lookaside: k.Lookaside,
+		Branch: run.Target, Head: k.head(w, run), Lookaside: k.Lookaside,
 	}
 	if w.Step.Kind == models.PullFromUpstreamStep {
-		r.Pull, r.Version, r.Head = true, p.Ref, run.Target+"-update-pull_from_upstream"
+		r.Pull, r.Version = true, p.Ref
 		if url := w.View.UpstreamProjectURL; url != nil {
 			r.Upstream.URL = *url
 		}
 	} else {
-		r.Tag, r.Head = p.Ref, run.Target+"-update-propose_downstream"
+		r.Tag = p.Ref
 		forge, err := k.Forge(p.Project)
 		if err != nil {
 			return r, err
@@ -223,7 +290,7 @@ func (k *Propose) request(ctx context.Context, w *Work, run *models.Run, origin 
 	if err != nil {
 		return r, err
 	}
-	r.Masked = slices.Contains(releases.Branches("", "fedora-branched", "epel-all"), run.Target)
+	r.Masked = masked(releases, run.Target)
 	r.ResolvedBugs, err = k.bugs(ctx, w, r)
 	return r, err
 }
@@ -324,8 +391,14 @@ func (k *Propose) follow(ctx context.Context, w *Work, run, followed *models.Run
 		return Outcome{}, fmt.Errorf("reading the pull request to %s: %w", followed.Target, err)
 	}
 	p := &models.Proposal{Branch: run.Target, Version: followed.Data.Version, Head: followed.Data.HeadBranch}
+	if err := k.mayFollow(ctx, w, run, p.Version); err != nil {
+		return Outcome{}, err
+	}
 	var pull forge.PullRequest
 	err = k.Engine.alone(ctx, "git:"+fork.CloneURL, w.Group.Key, func(ctx context.Context) error {
+		if err := k.giveWay(ctx, w, run, p.Head, p.Version); err != nil {
+			return err
+		}
 		open, err := k.Packages.Pulls(ctx, repo, forge.Filter{Target: run.Target, Source: p.Head, SourceRepo: fork.Path, Author: k.Packages.User})
 		if err != nil {
 			return fmt.Errorf("looking for our pull request to %s of %s: %w", run.Target, repo, err)
@@ -341,6 +414,41 @@ func (k *Propose) follow(ctx context.Context, w *Work, run, followed *models.Run
 		return Outcome{}, err
 	}
 	return k.proposed(w, run, pull, p.Version, followed.Data.Commit, p.Head), nil
+}
+
+// mayFollow applies to a branch that gets the commit of another what its own spec file
+// says of the release, as for any branch.
+func (k *Propose) mayFollow(ctx context.Context, w *Work, run *models.Run, version string) error {
+	repo := k.repo(w)
+	branches, err := k.Packages.Branches(ctx, repo)
+	if err != nil {
+		return fmt.Errorf("asking for the branches of %s: %w", repo, err)
+	}
+	head := branches[run.Target]
+	if head == "" {
+		return fail("The package has no branch %s in dist-git.", run.Target)
+	}
+	name := w.View.Downstream() + ".spec"
+	text, err := k.Packages.File(ctx, repo, head, name, maxSpecfile)
+	if httpx.Status(err) == http.StatusNotFound {
+		return &sources.SkipError{Reason: fmt.Sprintf("Branch %s of dist-git has no file %s.", run.Target, name)}
+	}
+	if err != nil {
+		return fmt.Errorf("reading %s on branch %s of %s: %w", name, run.Target, repo, err)
+	}
+	releases, err := k.Releases(ctx)
+	if err != nil {
+		return err
+	}
+	return sources.Policy(&w.View.PackageSettings, sources.PolicyFacts{
+		Branch: run.Target, Version: version, Downstream: specVersion(text, releases.Dist(run.Target)), Masked: masked(releases, run.Target),
+	})
+}
+
+// masked reports whether version_update_mask is for a branch: for all that are
+// released, and not for Rawhide.
+func masked(releases models.Releases, branch string) bool {
+	return slices.Contains(releases.Branches("", "fedora-branched", "epel-all"), branch)
 }
 
 // proposed is the outcome with a pull request.

@@ -43,6 +43,9 @@ func (r *Runner) planCommit(ctx context.Context, forge Forge, e *models.Event, c
 	if missing != "" {
 		return r.conclude(ctx, e, models.EventNothing, missing, about.news...)
 	}
+	if err := r.aboutVersions(ctx, e, config, &about); err != nil {
+		return err
+	}
 	facts, err := r.facts(ctx, e, config, about)
 	if err != nil {
 		return err
@@ -56,14 +59,16 @@ func (r *Runner) planCommit(ctx context.Context, forge Forge, e *models.Event, c
 	if reason != "" {
 		return r.refuse(ctx, e, planned, reason)
 	}
-	return r.create(ctx, e, planned, about.news...)
+	return r.create(ctx, e, planned, about)
 }
 
 // circumstances are what was found out about an event before it is planned.
 type circumstances struct {
 	labels     []string // of the pull request
 	downstream models.Downstream
-	news       []Made // what the event tells of, on the way of a release
+	news       []Made   // what the event tells of, on the way of a release
+	older      []string // versions that were announced with the event's, the newest first, and are to be looked at too
+	said       string   // what became of the others
 }
 
 // notAllowed says why nothing may be done for the project of an event, or for
@@ -182,13 +187,16 @@ func (r *Runner) facts(ctx context.Context, e *models.Event, config *models.Pack
 
 // create writes the pipelines and what comes with them, once an event. What the
 // event tells of may have been told of by another, whose pipelines do then.
-func (r *Runner) create(ctx context.Context, e *models.Event, planned []models.Planned, news ...Made) error {
+func (r *Runner) create(ctx context.Context, e *models.Event, planned []models.Planned, about circumstances) error {
 	return r.Store.InTx(ctx, func(tx *store.Tx) error {
 		now, err := tx.LockEvent(ctx, e.ID)
 		if err != nil || now.State != models.EventNew {
 			return err
 		}
-		if other, err := r.announce(ctx, tx, e, news); err != nil || other != 0 {
+		if err := r.deliverOlder(ctx, tx, e, about.older); err != nil {
+			return err
+		}
+		if other, err := r.announce(ctx, tx, e, about.news); err != nil || other != 0 {
 			if err == nil {
 				e.Decisions = nil
 				err = r.decided(ctx, tx, e, models.EventNothing, fmt.Sprintf("Event %d told of it already.", other))
@@ -211,9 +219,9 @@ func (r *Runner) create(ctx context.Context, e *models.Event, planned []models.P
 			return err
 		}
 		if len(planned) == 0 {
-			return r.decided(ctx, tx, e, models.EventNothing, "No job of the package config is for this.")
+			return r.decided(ctx, tx, e, models.EventNothing, strings.TrimSpace("No job of the package config is for this. "+about.said))
 		}
-		return r.decided(ctx, tx, e, models.EventPlanned, "")
+		return r.decided(ctx, tx, e, models.EventPlanned, about.said)
 	})
 }
 

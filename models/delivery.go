@@ -13,7 +13,7 @@ const (
 	FromForgejo     = "forgejo"
 	FromBus         = "bus"
 	FromTestingFarm = "testing-farm"
-	FromPoll        = "poll" // ourselves: we asked, and a message that should have come has not
+	FromPoll        = "poll" // ourselves: we asked, and a message that should have come has not; or one told several things
 )
 
 // Delivery is a message as it reached us. It is stored, under the key that its

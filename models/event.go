@@ -88,6 +88,7 @@ type Message struct {
 	Fork         bool     `json:"fork,omitempty"`         // push: to a fork, if the message says so
 	Builds       []string `json:"builds,omitempty"`       // bodhi_update: NVRs
 	Bug          int      `json:"bug,omitempty"`          // upstream_version: Bugzilla's number
+	Newer        string   `json:"newer,omitempty"`        // upstream_version: the newest that was announced together with it, of an older one
 	UpstreamID   int64    `json:"upstream_id,omitempty"`  // upstream_version: the project's number in Anitya
 	BuildSystem  string   `json:"build_system,omitempty"` // analysis: copr or koji
 	AnalyzedID   string   `json:"analyzed_id,omitempty"`  // analysis: Copr build or Koji task it is about

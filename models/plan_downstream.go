@@ -23,6 +23,10 @@ type Downstream struct {
 	Group   string              // sidetag_group of the side tag that the build went to; empty: none
 	Tagged  string              // package whose build went there
 
+	// About a version that was announced together with a newer one:
+	Newer       string // the newest; empty: this is it
+	AllVersions bool   // the package's monitoring wants all versions, not the newest alone
+
 	// About a pull request upstream:
 	MayWrite bool // who opened it may write to the repository
 }
@@ -78,6 +82,9 @@ func (p *planner) downstreamObstacle(view *JobView) string {
 	case JobPullFromUpstream:
 		if p.event.Kind != UpstreamVersionEvent && p.event.Commit.Kind != UpstreamRef {
 			return "It waits for news of release monitoring."
+		}
+		if d.Newer != "" && !d.AllVersions && !view.PullsAllVersions() {
+			return fmt.Sprintf("The newer version %s was announced with it. Older ones are pulled too if upstream_project_url is a git repository, or monitoring.toml says all_versions.", d.Newer)
 		}
 		return tagObstacle(view, view.TagOf(p.event.Commit.Ref))
 	case JobKojiBuild:
@@ -135,6 +142,13 @@ func (v *JobView) VersionOf(tag string) string {
 		return tag
 	}
 	return version
+}
+
+// PullsAllVersions reports whether a job pulls each of several versions that are
+// announced together: those of a git repository, whose tags its filters choose
+// from.
+func (v *JobView) PullsAllVersions() bool {
+	return v.Type == JobPullFromUpstream && textOr(v.UpstreamProjectURL, "") != ""
 }
 
 func (p *planner) buildObstacle(view *JobView, d *Downstream) string {

@@ -87,6 +87,20 @@ jobs:
 jobs:
 - {job: pull_from_upstream, trigger: release, upstream_tag_template: 'v{version}', upstream_tag_include: 'v3'}`,
 			downstreamFacts(func(*models.Downstream) {}), nil, []string{"The tag v2.0 does not match upstream_tag_include (v3)."}},
+		{"an older version where upstream is no git repository", announced("1.9"), `
+jobs:
+- {job: pull_from_upstream, trigger: release}`, downstreamFacts(func(d *models.Downstream) { d.Newer = "2.0" }), nil,
+			[]string{"The newer version 2.0 was announced with it. Older ones are pulled too if upstream_project_url is a git repository, or monitoring.toml says all_versions."}},
+		{"an older version where all are wanted", announced("1.9"), `
+jobs:
+- {job: pull_from_upstream, trigger: release}`, downstreamFacts(func(d *models.Downstream) { d.Newer, d.AllVersions = "2.0", true }),
+			[]string{"hello pull_from_upstream: rawhide"}, nil},
+		{"an older version of a git repository, and the filter", announced("1.9"), `
+upstream_project_url: https://mill.example/hello/hello
+jobs:
+- {job: pull_from_upstream, trigger: release, dist_git_branches: [f43]}
+- {job: pull_from_upstream, trigger: release, upstream_tag_include: '2'}`, downstreamFacts(func(d *models.Downstream) { d.Newer = "2.0" }),
+			[]string{"hello pull_from_upstream: f43"}, []string{"The tag 1.9 does not match upstream_tag_include (2)."}},
 		{"a release upstream is no news of release monitoring", release("2.0"), `
 jobs:
 - {job: pull_from_upstream, trigger: release}`, downstreamFacts(nil), nil,

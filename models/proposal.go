@@ -24,6 +24,16 @@ func (p *Proposal) Title() string {
 	return fmt.Sprintf("Update %s to upstream release %s", p.Branch, p.Version)
 }
 
+// ProposedVersion is the version that a pull request of that title brings to a
+// branch, empty if it is not a title of ours.
+func ProposedVersion(title, branch string) string {
+	version, ok := strings.CutPrefix(title, (&Proposal{Branch: branch}).Title())
+	if !ok || strings.ContainsAny(version, " \t\n") {
+		return ""
+	}
+	return version
+}
+
 // Body is in Markdown: where the release comes from, what to look at before it
 // is merged, and how to change it.
 func (p *Proposal) Body() string {

@@ -282,36 +282,12 @@ func (s *syncing) compare(context.Context) error {
 		return nil
 	}
 	s.previous = s.old.Version()
-	if specfile.IsExpanded(s.previous) && s.previous != "" && rpm.CompareVersions(s.version, s.previous) < 0 {
-		return skip("Downstream specfile version %s is higher than the version to propose (%s). Skipping the update.", s.previous, s.version)
-	}
-	return nil
+	return notOlder(s.previous, s.version)
 }
 
 // applyPolicy skips what the package config does not want here.
 func (s *syncing) applyPolicy(context.Context) error {
-	settings := &s.pkg.Settings
-	if mask := settings.VersionUpdateMask; mask != nil && s.sync.Masked {
-		current := s.spec.Version()
-		allowed, err := rpm.MaskAllows(*mask, current, s.version)
-		if err != nil {
-			return &UserError{Message: "version_update_mask is not a usable regular expression:", Err: err}
-		}
-		if !allowed {
-			return skip("The upstream released version %s does not match specfile version %s at branch %s using the version_update_mask %q.",
-				s.version, current, s.sync.Branch, *mask)
-		}
-	}
-	if text := settings.VersionUpdateSpecifiers; text != nil && *text != "" {
-		specifier, err := rpm.ParseSpecifier(*text)
-		if err != nil {
-			return &UserError{Message: "version_update_specifiers cannot be read:", Err: err}
-		}
-		if !specifier.Allows(s.version) {
-			return skip("The upstream released version %s does not satisfy the version_update_specifiers %q.", s.version, *text)
-		}
-	}
-	return nil
+	return wanted(&s.pkg.Settings, s.sync.Branch, s.spec.Version(), s.version, s.sync.Masked)
 }
 
 // Lines of the note that says whose repository this is.
