@@ -251,9 +251,15 @@ func identity(text []byte, dist string) string {
 
 // existing finds the build that a submission would repeat: one with the same name,
 // version and release, or, where that cannot be known before, one of the same
-// commit for the same distribution. It is nil if there is none that is complete
-// or on its way.
-func (k *Koji) existing(ctx context.Context, pkg, nvr, source, dist string) (*koji.Build, error) {
+// commit for the same distribution, by whatever address of the repository it was
+// asked for. It is nil if there is none that is complete or on its way.
+//
+// The number of %autorelease is not computed here. It counts commits since the
+// version changed, and what the version was in each of them only rpm on a builder
+// says, with all its macros; with a wrong number a build that is needed would be
+// skipped. The right one says no more than the commit: on one branch, no two have
+// the same.
+func (k *Koji) existing(ctx context.Context, pkg, nvr, commit, dist string) (*koji.Build, error) {
 	alive := func(b koji.Build) bool { return b.State == koji.BuildBuilding || b.State == koji.BuildComplete }
 	if nvr != "" {
 		b, err := k.Client.Build(ctx, nvr)
@@ -268,12 +274,12 @@ func (k *Koji) existing(ctx context.Context, pkg, nvr, source, dist string) (*ko
 	if dist == "" {
 		return nil, nil
 	}
-	found, err := k.Client.ListBuilds(ctx, koji.BuildFilter{Package: pkg, Source: source, Limit: 50})
+	found, err := k.Client.ListBuilds(ctx, koji.BuildFilter{Package: pkg, Source: "*#" + commit, Limit: 50})
 	if err != nil {
 		return nil, err
 	}
 	i := slices.IndexFunc(found, func(b koji.Build) bool {
-		return alive(b) && (strings.HasSuffix(b.Release, dist) || strings.Contains(b.Release, dist+"."))
+		return alive(b) && commitOfSource(b.Source) == commit && (strings.HasSuffix(b.Release, dist) || strings.Contains(b.Release, dist+"."))
 	})
 	if i < 0 {
 		return nil, nil

@@ -58,7 +58,7 @@ func (k *KojiBuild) Submit(ctx context.Context, w *Work) (Outcome, error) {
 	nvr := ""
 	if !w.View.Scratch {
 		var built *koji.Build
-		if nvr, built, err = k.built(ctx, w, run.Target, head, source); err != nil {
+		if nvr, built, err = k.built(ctx, w, run.Target, head); err != nil {
 			return Outcome{}, err
 		}
 		if built != nil {
@@ -157,7 +157,7 @@ func (k *Koji) condition(ctx context.Context, w *Work, ref string) (r sources.Co
 
 // built says what a commit would be built as, as far as that is known, and finds
 // the build that it would repeat.
-func (k *KojiBuild) built(ctx context.Context, w *Work, branch, head, source string) (nvr string, b *koji.Build, err error) {
+func (k *KojiBuild) built(ctx context.Context, w *Work, branch, head string) (nvr string, b *koji.Build, err error) {
 	text, err := k.specfile(ctx, w, head)
 	if err != nil {
 		return "", nil, err
@@ -168,7 +168,7 @@ func (k *KojiBuild) built(ctx context.Context, w *Work, branch, head, source str
 	}
 	dist := releases.Dist(branch)
 	nvr = identity(text, dist)
-	b, err = k.existing(ctx, w.Pipeline.Project.Name, nvr, source, dist)
+	b, err = k.existing(ctx, w.Pipeline.Project.Name, nvr, head, dist)
 	return nvr, b, err
 }
 

@@ -100,6 +100,30 @@ func TestAutorelease(t *testing.T) {
 		if err != nil || o.Runs[0].State != models.Skipped || !strings.Contains(o.Runs[0].Reason, "hello-2-1.fc43") {
 			t.Errorf("the same commit again: %+v, %v", o.Runs, err)
 		}
+		// What somebody else asked for by another address of the repository counts too.
+		sha := c.theRun(t, first).Data.Commit
+		c.quiet.Store(true) // so that the service does not build it
+		other := c.commit(t, "hello", "f43", map[string]string{"more": "x"})
+		address, err := c.Runner.Koji.cloneURL(t.Context(), w.Pipeline.Project)
+		if err != nil {
+			t.Fatal(err)
+		}
+		task, err := c.Runner.Koji.Client.SubmitBuild(t.Context(), koji.BuildRequest{
+			Source: koji.GitSource(strings.Replace(address, "127.0.0.1", "localhost", 1), other), Target: "f43-candidate", Key: "mr11111111",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var found *koji.Build
+		soon(t, "the build of somebody else", func() (bool, any) {
+			found, err = c.Runner.Koji.existing(t.Context(), "hello", "", other, ".fc43")
+			return err == nil && found != nil && found.TaskID == task, found
+		})
+		for what, args := range map[string][2]string{"another branch": {sha, ".fc44"}, "another commit": {strings.Repeat("0", 40), ".fc43"}, "a part of it": {other[:10], ".fc43"}} {
+			if b, err := c.Runner.Koji.existing(t.Context(), "hello", "", args[0], args[1]); err != nil || b != nil {
+				t.Errorf("%s: %+v, %v", what, b, err)
+			}
+		}
 	})
 }
 
