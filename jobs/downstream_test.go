@@ -298,7 +298,7 @@ func TestProposeDownstream(t *testing.T) {
 		spec := fmt.Sprintf("Name: hello\nVersion: 2.0\nRelease: 1%%{?dist}\nSummary: Says hello\nLicense: MIT\nSource0: %s/hello-%%{version}.tar.gz\n\n%%description\nHi.\n", f.archives.URL)
 		files := map[string]string{
 			"hello.spec":   spec,
-			".packit.yaml": "specfile_path: hello.spec\njobs:\n- {job: propose_downstream, trigger: release, dist_git_branches: [rawhide, f43]}\n",
+			".packit.yaml": "specfile_path: hello.spec\njobs:\n- {job: propose_downstream, trigger: release, dist_git_branches: [rawhide, f43]}\ncopy_upstream_release_description: true\n",
 		}
 		if _, err := w.github.CreateRepo(t.Context(), "ada", "hello", files, githubfake.RepoOptions{}); err != nil {
 			t.Fatal(err)
@@ -306,7 +306,7 @@ func TestProposeDownstream(t *testing.T) {
 		if _, err := w.github.Install("ada"); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.github.PublishRelease(t.Context(), "ada/hello", githubfake.NewRelease{Tag: "2.0"}); err != nil {
+		if _, err := w.github.PublishRelease(t.Context(), "ada/hello", githubfake.NewRelease{Tag: "2.0", Body: "Says *hello* to all.\r\n* 100%{done}"}); err != nil {
 			t.Fatal(err)
 		}
 		// GitHub sends several messages about a release; one of them is planned.
@@ -314,6 +314,10 @@ func TestProposeDownstream(t *testing.T) {
 		p := f.ended(t, event)
 		if diff := gocmp.Diff([]string{"propose_downstream rawhide passed", "propose_downstream f43 passed"}, outcomeOf(p)); diff != "" {
 			t.Fatal(diff)
+		}
+		text, err := f.distGit.Bare("forks/packit/rpms/hello").ShowFile(t.Context(), "refs/heads/f43-update-propose_downstream", "hello.spec", 1<<20)
+		if err != nil || !strings.Contains(string(text), " - 2.0-1\nSays *hello* to all.\n * 100%%{done}\n") {
+			t.Errorf("the changelog does not say what the release said: %v\n%s", err, text)
 		}
 		want := []string{"f43 open: Update f43 to upstream release 2.0", "rawhide open: Update rawhide to upstream release 2.0"}
 		if diff := gocmp.Diff(want, f.pulls(t)); diff != "" {

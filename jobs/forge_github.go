@@ -83,6 +83,15 @@ func (f GitHub) NewestRelease(ctx context.Context, p *models.Project) (string, e
 	return release.Tag, err
 }
 
+// ReleaseText is what the release of a tag says of itself, "" if there is no release.
+func (f GitHub) ReleaseText(ctx context.Context, p *models.Project, tag string) (string, error) {
+	release, err := f.Client.Release(ctx, repoOf(p), tag)
+	if github.IsNotFound(err) {
+		return "", nil
+	}
+	return release.Body, err
+}
+
 // CanMerge is part of Forge.
 func (f GitHub) CanMerge(ctx context.Context, p *models.Project, login string) (bool, error) {
 	permission, err := f.Client.Permission(ctx, repoOf(p), login)

@@ -291,8 +291,46 @@ func (k *Propose) request(ctx context.Context, w *Work, run *models.Run, origin 
 		return r, err
 	}
 	r.Masked = masked(releases, run.Target)
-	r.ResolvedBugs, err = k.bugs(ctx, w, r)
+	if r.ResolvedBugs, err = k.bugs(ctx, w, r); err != nil {
+		return r, err
+	}
+	r.Description, err = k.description(ctx, w, r)
 	return r, err
+}
+
+// describer is a forge whose releases say something of themselves.
+type describer interface {
+	// ReleaseText is what the release of a tag says, "" if there is no release.
+	ReleaseText(ctx context.Context, p *models.Project, tag string) (string, error)
+}
+
+// description is what upstream says of the release, if the package wants that in its
+// changelog and we can ask.
+func (k *Propose) description(ctx context.Context, w *Work, r sources.SyncRequest) (string, error) {
+	project, tag := w.Pipeline.Project, r.Tag
+	if !w.View.CopyUpstreamReleaseDescription || r.Upstream.URL == "" {
+		return "", nil
+	}
+	if r.Pull {
+		var err error
+		if project, err = models.ParseProjectURL(r.Upstream.URL); err != nil {
+			return "", nil // a repository, but of no forge
+		}
+		tag = w.View.TagOf(r.Version)
+	}
+	known, err := k.Forge(project)
+	if err != nil {
+		return "", nil // of a forge that we do not serve
+	}
+	forge, ok := known.(describer)
+	if !ok {
+		return "", nil
+	}
+	text, err := forge.ReleaseText(ctx, project, tag)
+	if err != nil {
+		return "", fmt.Errorf("reading what %s says of its release %s: %w", project.Path(), tag, err)
+	}
+	return text, nil
 }
 
 // bugs are those that the release resolves: what the event names, or what release
@@ -307,8 +345,8 @@ func (k *Propose) bugs(ctx context.Context, w *Work, r sources.SyncRequest) ([]s
 			}
 		}
 	}
-	if k.Bug == nil {
-		return nil, nil
+	if tool := w.View.PkgTool; k.Bug == nil || tool != nil && *tool != "fedpkg" {
+		return nil, nil // bugs of release monitoring are about Fedora's packages
 	}
 	version := r.Version
 	if version == "" {
