@@ -4,7 +4,10 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"time"
+
+	"millrace/clients/git/fakeforge"
 )
 
 // install gives the App to everybody in the box, once.
@@ -26,7 +29,7 @@ func (b *Box) install() error {
 }
 
 // lookAfter waits for the service, hands it what was sent while it was away,
-// and then opens pull requests if that is wanted.
+// and then does things by itself if that is wanted.
 func (b *Box) lookAfter() {
 	if !b.awaitService(b.ctx) {
 		return
@@ -73,8 +76,8 @@ func alive(ctx context.Context, client *http.Client, address string) bool {
 	return res.StatusCode == http.StatusOK
 }
 
-// stroll opens a few pull requests, one after the other, always the same. A box
-// that is started again goes on where it was.
+// stroll does a few things, one after the other, always the same. A box that is
+// started again goes on where it was.
 func (b *Box) stroll(ctx context.Context) {
 	for {
 		b.mu.Lock()
@@ -83,8 +86,8 @@ func (b *Box) stroll(ctx context.Context) {
 		if done >= len(ambient) {
 			return
 		}
-		if _, err := b.Open(ctx, ambient[done].repo, ambient[done].scenario); err != nil && ctx.Err() == nil {
-			b.log.WarnContext(ctx, "pull request not opened", "repository", ambient[done].repo, "error", err)
+		if err := ambient[done](ctx, b); err != nil && ctx.Err() == nil {
+			b.log.WarnContext(ctx, "not done by itself", "number", done, "error", err)
 		}
 		b.mu.Lock()
 		b.state.Ambient = done + 1
@@ -99,14 +102,52 @@ func (b *Box) stroll(ctx context.Context) {
 	}
 }
 
-// ambient is what the box does by itself.
-var ambient = []struct {
-	repo     string
-	scenario Scenario
-}{
-	{"packit/hello-world", Passes},
-	{"osbuild-demo/cauldron", Passes},
-	{"fedora-crafts/loom", BreaksTest},
-	{"mill/monorepo", Passes},
-	{"windmill-club/windmill", Passes},
+// ambient is what the box does by itself: a release is on its way to Fedora, and
+// waits for people on some branches.
+var ambient = []func(context.Context, *Box) error{
+	opens("packit/hello-world", Passes),
+	opens("osbuild-demo/cauldron", Passes),
+	releases("packit/hello-world"),
+	opens("fedora-crafts/loom", BreaksTest),
+	opens("mill/monorepo", Passes),
+	merges("hello-world", "rawhide"),
+	merges("hello-world", "f45"),
+	opens("windmill-club/windmill", Passes),
+	merges("hello-world", "f44"),
+}
+
+func opens(repo string, scenario Scenario) func(context.Context, *Box) error {
+	return func(ctx context.Context, b *Box) error {
+		_, err := b.Open(ctx, repo, scenario)
+		return err
+	}
+}
+
+func releases(repo string) func(context.Context, *Box) error {
+	return func(ctx context.Context, b *Box) error {
+		_, err := b.Release(ctx, repo)
+		return err
+	}
+}
+
+// merges merges what is proposed to a branch of a package, if that comes to be
+// within a while.
+func merges(pkg, branch string) func(context.Context, *Box) error {
+	return func(ctx context.Context, b *Box) error {
+		for range 20 {
+			pulls, err := b.Packages.Pulls("rpms/" + pkg)
+			if err != nil {
+				return err
+			}
+			i := slices.IndexFunc(pulls, func(p *fakeforge.Pull) bool { return p.State == fakeforge.Open && p.Branch == branch })
+			if i >= 0 {
+				_, err = b.Packages.MergePull(ctx, "rpms/"+pkg, pulls[i].Number, visitor)
+				return err
+			}
+			if !sleep(ctx, b.options.Pace.Stroll) {
+				break
+			}
+		}
+		return nil
+	}
 }

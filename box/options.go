@@ -27,8 +27,8 @@ type Options struct {
 	// Past are full names of projects that are not in the box, but in the made-up
 	// history of the service. Their addresses say so.
 	Past []string
-	// Ambient opens some pull requests in the first minute, so that there is
-	// something to see.
+	// Ambient opens some pull requests and makes a release in the first minutes,
+	// so that there is something to see.
 	Ambient bool
 	Log     *slog.Logger // discarded if nil
 }
@@ -75,7 +75,7 @@ type Pace struct {
 	Outage time.Duration // of a service that is switched off
 	// Compose is between two composes of Bodhi, which are a day apart at Fedora.
 	Compose time.Duration
-	Stroll  time.Duration // between pull requests that the box opens by itself
+	Stroll  time.Duration // between the things that the box does by itself
 }
 
 // FastPace is for tests, DemoPace for people who want to see things move.

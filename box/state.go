@@ -25,7 +25,7 @@ type state struct {
 
 	Secrets secrets
 	Count   map[string]int // of things that the box did, by kind
-	Ambient int            // pull requests that it opened by itself
+	Ambient int            // things that it did by itself
 
 	// Linked are the accounts at the forge that people put into their profiles
 	// since the box was made, by login; nil: it is being made.

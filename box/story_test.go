@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"millrace/clients/git/fakeforge"
 	"millrace/clients/github"
 	"millrace/models"
 )
@@ -342,7 +343,22 @@ func TestAmbient(t *testing.T) {
 	s := newService(t)
 	dir := seeded(t)
 	quick := func(o *Options) { o.Ambient, o.Pace = true, FastPace; o.Pace.Stroll = time.Millisecond }
-	b := open(t, dir, s, quick)
+	// Something is proposed to two branches, of which one is merged by itself.
+	b := open(t, dir, nil, nil)
+	for _, branch := range []string{"rawhide", "f43"} {
+		_, err := b.Packages.Commit(t.Context(), "rpms/hello-world", fakeforge.Change{Branch: "update-" + branch, From: branch, Message: "Update", Files: map[string]string{"news": branch}})
+		if err == nil {
+			_, err = b.Packages.OpenPull(t.Context(), "rpms/hello-world", fakeforge.NewPull{Title: "Update", Author: "maren", Branch: branch, HeadBranch: "update-" + branch})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := len(b.Forge.Releases("packit/hello-world"))
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = open(t, dir, s, quick)
 	opened := func() string {
 		var all []string
 		for _, r := range b.Forge.Repos() {
@@ -359,11 +375,29 @@ func TestAmbient(t *testing.T) {
 		defer b.mu.Unlock()
 		return b.state.Ambient == len(ambient)
 	}
-	until(t, "all are opened", done)
+	until(t, "everything is done", done)
 	want := "fedora-crafts/loom 1 yuki-tanaka\nmill/monorepo 1 rosa-lindqvist\nosbuild-demo/cauldron 1 chidi-obi\n" +
 		"packit/hello-world 1 tomasz-wilk\nwindmill-club/windmill 1 ines-moreau"
 	if got := opened(); got != want {
 		t.Errorf("opened\n%s\nwant\n%s", got, want)
+	}
+	if got := b.Forge.Releases("packit/hello-world"); len(got) != before+1 {
+		t.Errorf("there are %d releases, want one more than the %d of before", len(got), before)
+	}
+	ends := func() string {
+		var all []string
+		pulls, err := b.Packages.Pulls("rpms/hello-world")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range pulls {
+			all = append(all, fmt.Sprintf("%s %s", p.Branch, p.State))
+		}
+		slices.Sort(all)
+		return strings.Join(all, ", ")
+	}
+	if got := ends(); got != "f43 Open, rawhide Merged" {
+		t.Errorf("what was proposed is %s", got)
 	}
 	if err := b.Close(); err != nil {
 		t.Fatal(err)

@@ -486,7 +486,7 @@ func matrix(w *models.Way) templ.Component {
 			templ_7745c5c3_Var20 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 26, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Branches and stages\"><table class=\"matrix\"><caption>How far the release has come on each branch, and what is due</caption> <thead><tr><th scope=\"col\">Branch</th>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 26, "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Table of branches and stages\"><table class=\"matrix\"><caption>How far the release has come on each branch, and what is due</caption> <thead><tr><th scope=\"col\">Branch</th>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

@@ -53,6 +53,9 @@ type barrier struct {
 // is wider than the screen.
 func storyAccessibility(t *testing.T, b *browsertest.Browser, d *liveDemo) {
 	axe := readAxe(t)
+	tab := b.Tab(t, "404", "422")
+	tab.Goto(d.Box + "/fedora/")
+	tab.Follow(`form[action="/fedora-crafts/loom/release"] button`)
 	failed := d.planned(t, "osbuild-demo/cauldron", d.open(t, "osbuild-demo/cauldron", "passes"))
 	mono := d.open(t, "mill/monorepo", "passes")
 	d.planned(t, "mill/monorepo", mono)
@@ -75,7 +78,20 @@ func storyAccessibility(t *testing.T, b *browsertest.Browser, d *liveDemo) {
 		d.Box + "/", d.Box + "/" + helloRepo, d.Box + fmt.Sprintf("/%s/pull/%d", helloRepo, running), d.Box + "/copr/", d.Box + "/testing-farm/",
 		d.Box + "/bodhi/", d.Box + "/-/webhooks", d.Box + "/-/bus", d.Box + "/-/receiver", d.Box + "/-/mail", d.Box + "/nobody",
 	}
-	tab := b.Tab(t, "404", "422")
+	until(t, "the release is on its way", func() bool {
+		var pkg struct {
+			Releases []struct {
+				URL      string `json:"html_url"`
+				Branches []any
+			}
+		}
+		getJSON(t, d.URL+"/api/v3/packages/loom", &pkg)
+		if len(pkg.Releases) == 0 || len(pkg.Releases[0].Branches) == 0 {
+			return false
+		}
+		pages = append(pages, pkg.Releases[0].URL, d.URL+"/packages/loom", d.URL+"/packages/almanac")
+		return true
+	})
 	for _, page := range pages {
 		tab.Goto(page)
 		tab.Until(`document.querySelector("[data-js][hidden]") === null`, "true")
