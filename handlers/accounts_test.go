@@ -43,7 +43,9 @@ func TestAccountsElsewhere(t *testing.T) {
 	d.write(t, forget)
 	contains(t, ada.open(t, "/settings/accounts"), "ada-gh is not proved to be yours", "/packit verify-fas ada")
 	contains(t, ada.open(t, "/api/v3/settings/accounts"), `"account":"ada-gh"`, `"proved":false`, `"proved_at":null`)
-	d.write(t, func(tx *store.Tx) error { return tx.SaveProof(t.Context(), "github.com", "ADA-gh", "ada") })
+	d.write(t, func(tx *store.Tx) error {
+		return tx.SaveProof(t.Context(), "github.com", models.Proof{Account: "ADA-gh", Login: "ada"})
+	})
 	w := ada.open(t, "/settings/accounts")
 	contains(t, w, "ada-gh is proved to be yours")
 	if strings.Contains(w.Body.String(), "verify-fas") {

@@ -21,6 +21,8 @@ type asked struct{}
 
 func (asked) Service() fasjson.Service { return fasjson.GitHub }
 
+func (asked) AccountID(context.Context, string) (int64, error) { return 1, nil }
+
 func (asked) Role(context.Context, *models.Project, string) (models.Role, error) {
 	return models.Anyone, errors.New("it was asked again")
 }
@@ -46,7 +48,7 @@ func TestRerunOfBuildsAlone(t *testing.T) {
 		h.write(t, func(tx *store.Tx) error {
 			u := &models.User{Login: "ada"}
 			return errors.Join(tx.SaveUser(t.Context(), u), tx.SaveIdentity(t.Context(), u.ID, "github", "ada-gh"),
-				tx.SaveProof(t.Context(), "github.com", "ada-gh", "ada"),
+				tx.SaveProof(t.Context(), "github.com", models.Proof{Account: "ada-gh", Login: "ada"}),
 				tx.SaveGrant(t.Context(), u.ID, "github.com/mill/wheel", "github.com", models.Grant{Role: models.Committer}))
 		})
 		page := fmt.Sprintf("/pipelines/%d", g.ID)

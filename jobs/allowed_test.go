@@ -35,7 +35,7 @@ func newGate(t *testing.T, r *Runner) *gate {
 	t.Helper()
 	g := &gate{dee: &models.User{Login: "dee"}}
 	err := r.Store.InTx(t.Context(), func(tx *store.Tx) error {
-		return errors.Join(tx.SaveUser(t.Context(), g.dee), tx.SaveProof(t.Context(), "github.com", "dee-gh", "dee"))
+		return errors.Join(tx.SaveUser(t.Context(), g.dee), tx.SaveProof(t.Context(), "github.com", models.Proof{Account: "dee-gh", Login: "dee"}))
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func (r *Runner) handleInstallation(ctx context.Context, e *models.Event, m *mod
 	case models.DeniedState:
 		return r.conclude(ctx, e, models.EventRefused, fmt.Sprintf("%s is denied. Only an operator of this service can change that.", entry.Path()))
 	}
-	account, err := r.accountOf(ctx, where.Host, m.Actor)
+	account, err := r.accountOf(ctx, where.Host, m.Actor, m.ActorID)
 	if err != nil {
 		return fmt.Errorf("asking the account system about %s: %w", m.Actor, err)
 	}
@@ -66,13 +66,14 @@ func (r *Runner) handleInstallation(ctx context.Context, e *models.Event, m *mod
 	return r.conclude(ctx, e, models.EventApplied, reason)
 }
 
-// accountOf finds whose account a login at a forge is: that it said so there
-// itself once, and the account system still does. Else it is nobody's.
-func (r *Runner) accountOf(ctx context.Context, forge, login string) (string, error) {
-	if r.Accounts == nil || login == "" {
+// accountOf finds whose the account is that has a login and a number at a forge:
+// that it said so there itself once, and the account system still does. Else it is
+// nobody's, also if it took over the login of one that said so.
+func (r *Runner) accountOf(ctx context.Context, forge, login string, id int64) (string, error) {
+	if r.Accounts == nil || login == "" || id == 0 {
 		return "", nil
 	}
-	proof, err := r.Store.Proof(ctx, forge, login)
+	proof, err := r.Store.Proof(ctx, forge, login, id)
 	if err != nil || proof.Login == "" {
 		return "", err
 	}
@@ -80,10 +81,13 @@ func (r *Runner) accountOf(ctx context.Context, forge, login string) (string, er
 	if errors.Is(err, models.ErrNotFound) {
 		return "", nil
 	}
-	if err != nil || !models.NewLink(forge, proof.Login, github, proof).Proved() {
+	if err != nil || !strings.EqualFold(github, login) || !models.NewLink(forge, proof.Login, github, id, proof).Proved() {
 		return "", err
 	}
-	return proof.Login, nil
+	if proof.ID == 0 {
+		err = r.Store.InTx(ctx, func(tx *store.Tx) error { return tx.NumberProof(ctx, forge, login, id) })
+	}
+	return proof.Login, err
 }
 
 // approve allows an entry because an account names who asked for it.
@@ -223,11 +227,12 @@ func (r *Runner) agreed(ctx context.Context, account, login string) (problem str
 
 // proved keeps that who wrote a comment is of an account, unless that is known.
 func (r *Runner) proved(ctx context.Context, tx *store.Tx, e *models.Event, account string) error {
-	known, err := tx.Proof(ctx, e.Project.Forge, e.Actor)
-	if err != nil || known.Login == account {
+	id := e.Message.ActorID
+	known, err := tx.Proof(ctx, e.Project.Forge, e.Actor, id)
+	if err != nil || known.Login == account && known.ID == id && strings.EqualFold(known.Account, e.Actor) {
 		return err
 	}
-	if err := tx.SaveProof(ctx, e.Project.Forge, e.Actor, account); err != nil {
+	if err := tx.SaveProof(ctx, e.Project.Forge, models.Proof{Account: e.Actor, ID: id, Login: account}); err != nil {
 		return err
 	}
 	return tx.Audit(ctx, &models.AuditEntry{

@@ -46,7 +46,9 @@ func (r *register) GitHubOf(_ context.Context, account string) (string, error) {
 // prove lets an account at the forge have said whose it is.
 func (w *world) prove(t *testing.T, account, login string) {
 	t.Helper()
-	if err := w.Store.InTx(t.Context(), func(tx *store.Tx) error { return tx.SaveProof(t.Context(), w.host, account, login) }); err != nil {
+	if err := w.Store.InTx(t.Context(), func(tx *store.Tx) error {
+		return tx.SaveProof(t.Context(), w.host, models.Proof{Account: account, Login: login})
+	}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -117,6 +119,13 @@ func TestInstallerIsKnown(t *testing.T) {
 				t.Errorf("%s: %+v; the event is %s, %s", by, entry, e.State, e.Reason)
 			}
 		}
+		if err := w.github.RenameUser("ada", "lovelace"); err != nil {
+			t.Fatal(err)
+		}
+		e := w.install(t, "ada", "taken") // by another, who took the name
+		if entry := w.entry(t, "taken"); entry.State != models.PendingState || entry.Account != "" {
+			t.Errorf("by who took over the name: %+v; the event is %s, %s", entry, e.State, e.Reason)
+		}
 		log, err := w.Store.AuditLog(t.Context(), models.Page{})
 		if err != nil || len(log.Rows) != 2 || log.Rows[0].Via != models.ViaInstall || log.Rows[0].Action != "allowlist.allow" {
 			t.Errorf("audit %+v, %v", log, err)
@@ -175,7 +184,7 @@ func TestVerifyFas(t *testing.T) {
 		if entry := w.entry(t, "mill"); entry.State != models.AllowedState || entry.Account != "newbie" || entry.Issue != issues[0].Number {
 			t.Errorf("%+v", entry)
 		}
-		if p, err := w.Store.Proof(t.Context(), w.host, "newcomer"); err != nil || p.Login != "newbie" {
+		if p, err := w.Store.Proof(t.Context(), w.host, "newcomer", w.github.AccountID("newcomer")); err != nil || p.Login != "newbie" {
 			t.Errorf("proof %+v, %v", p, err)
 		}
 		soon(t, "the issue is closed, and welcomes", func() (bool, any) {
@@ -307,13 +316,13 @@ func TestProveByComment(t *testing.T) {
 		if e.State != models.EventRefused || !strings.Contains(e.Reason, "dee-gh edited what another wrote") {
 			t.Errorf("the account edits a comment: %s, %s", e.State, e.Reason)
 		}
-		if p, err := w.Store.Proof(t.Context(), w.host, "dee-gh"); err != nil || p.Login != "" {
+		if p, err := w.Store.Proof(t.Context(), w.host, "dee-gh", w.github.AccountID("dee-gh")); err != nil || p.Login != "" {
 			t.Fatalf("proof %+v, %v", p, err)
 		}
 		if e, _ := w.say(t, pull, "dee-gh", "/packit verify-fas dee"); e.State != models.EventApplied || !strings.Contains(e.Reason, "is proved to be the Fedora account dee") {
 			t.Errorf("the account itself: %s, %s", e.State, e.Reason)
 		}
-		if p, err := w.Store.Proof(t.Context(), w.host, "DEE-gh"); err != nil || p.Login != "dee" {
+		if p, err := w.Store.Proof(t.Context(), w.host, "DEE-gh", w.github.AccountID("dee-gh")); err != nil || p.Login != "dee" {
 			t.Errorf("proof %+v, %v", p, err)
 		}
 		log, err := w.Store.AuditLog(t.Context(), models.Page{})

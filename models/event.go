@@ -56,7 +56,8 @@ type Message struct {
 	Commit       string `json:"commit,omitempty"` // full hash
 	CommitBefore string `json:"commit_before,omitempty"`
 
-	Actor     string `json:"actor,omitempty"` // login of who did it
+	Actor     string `json:"actor,omitempty"`    // login of who did it
+	ActorID   int64  `json:"actor_id,omitempty"` // number that this account keeps when it is renamed, if the message says it
 	Comment   string `json:"comment,omitempty"`
 	CommentID int64  `json:"comment_id,omitempty"`
 	CommentOn string `json:"comment_on,omitempty"` // pull_request, issue or commit

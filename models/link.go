@@ -19,16 +19,27 @@ func (l Link) Proved() bool { return l.Account != "" && !l.ProvedAt.IsZero() }
 
 // Proof is what an account at a forge said of itself: whose it is here.
 type Proof struct {
-	Account string // at the forge; empty if it said nothing
+	Account string // at the forge, as it was called then; empty if it said nothing
+	ID      int64  // of the account, which it keeps when it is renamed; 0: it was not kept
 	Login   string // in the account system
 	At      time.Time
 }
 
-// NewLink is what a profile and a proof are together. The profile alone is a
-// person's own word, and the proof alone may be over: neither is enough.
-func NewLink(forge, login, named string, p Proof) Link {
+// Of reports whether the proof is of the account that has a name and a number at
+// the forge now. Names change hands, numbers do not.
+func (p Proof) Of(account string, id int64) bool {
+	if id == 0 {
+		return false // there is no such account
+	}
+	return p.ID == id || p.ID == 0 && p.Account != "" && strings.EqualFold(p.Account, account)
+}
+
+// NewLink is what a profile and a proof are together, where the account that the
+// profile names has the number id now. The profile alone is a person's own word,
+// and the proof alone may be over: neither is enough.
+func NewLink(forge, login, named string, id int64, p Proof) Link {
 	l := Link{Forge: forge, Account: named}
-	if named != "" && login != "" && p.Login == login && strings.EqualFold(p.Account, named) {
+	if named != "" && login != "" && p.Login == login && p.Of(named, id) {
 		l.ProvedAt = p.At
 	}
 	return l

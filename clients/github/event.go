@@ -50,6 +50,7 @@ const (
 
 type account struct {
 	Login string `json:"login"`
+	ID    int64  `json:"id"`
 }
 
 type label struct {
@@ -75,6 +76,7 @@ func (c common) message(kind models.EventKind, action models.Action) *models.Mes
 		Action:       action,
 		ProjectURL:   wire.WebURL(c.Repository.HTMLURL),
 		Actor:        c.Sender.Login,
+		ActorID:      c.Sender.ID,
 		Installation: c.Installation.ID,
 	}
 }

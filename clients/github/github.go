@@ -241,6 +241,17 @@ func (c *Client) seat(ctx context.Context, repo Repo) (*seat, error) {
 	return s, nil
 }
 
+// anySeat returns one for what everybody may ask: that of an installation, where
+// more questions are allowed than to a stranger.
+func (c *Client) anySeat() (*seat, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.byOwner {
+		return s, nil
+	}
+	return c.user()
+}
+
 // user returns the seat of the personal token, or of a stranger. The caller
 // holds mu.
 func (c *Client) user() (*seat, error) {

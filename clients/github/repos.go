@@ -234,6 +234,30 @@ func (c *Client) Releases(ctx context.Context, repo Repo) ([]Release, error) {
 	return all, err
 }
 
+// AccountID is the number that an account keeps whatever it is called, 0 if none
+// is called so.
+func (c *Client) AccountID(ctx context.Context, login string) (int64, error) {
+	if !namePattern.MatchString(login) {
+		return 0, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	ctx = httpx.WithOperation(ctx, "user.get")
+	s, err := c.anySeat()
+	if err != nil {
+		return 0, err
+	}
+	user, response, err := s.client.Users.Get(ctx, login)
+	s.note(response)
+	if err == nil {
+		return user.GetID(), nil
+	}
+	if err = explain(err); IsNotFound(err) {
+		return 0, nil
+	}
+	return 0, fmt.Errorf("looking for the account %s: %w", login, err)
+}
+
 // Permission returns what a user may do with a repository: admin, write, read
 // or none. GitHub says 404 of users that do not exist.
 func (c *Client) Permission(ctx context.Context, repo Repo, user string) (string, error) {

@@ -313,7 +313,7 @@ func (d *demo) welcome(ctx context.Context, v *service, b *box.Box) error {
 			}
 		}
 		for login, account := range b.Links() {
-			if err := tx.SaveProof(ctx, v.settings.GitHub.Host, account, login); err != nil {
+			if err := tx.SaveProof(ctx, v.settings.GitHub.Host, models.Proof{Account: account, ID: b.Forge.AccountID(account), Login: login}); err != nil {
 				return err
 			}
 		}

@@ -10,6 +10,7 @@ package access
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -59,6 +60,9 @@ type Packages interface {
 type Forge interface {
 	// Service is the account system's word for it.
 	Service() fasjson.Service
+	// AccountID is the number that an account keeps when it is renamed; 0: there is
+	// none of that name.
+	AccountID(ctx context.Context, login string) (int64, error)
 	// Role is what an account there may do with a project.
 	Role(ctx context.Context, p *models.Project, login string) (models.Role, error)
 }
@@ -113,7 +117,7 @@ func (r *Rights) Links(ctx context.Context, viewer *models.Viewer) ([]models.Lin
 	}
 	var all []models.Link
 	for _, host := range slices.Sorted(maps.Keys(r.Forges)) {
-		l, err := r.link(ctx, viewer, host, r.Forges[host].Service())
+		l, err := r.link(ctx, viewer, host, r.Forges[host])
 		if err != nil {
 			return nil, fmt.Errorf("asking for the account of %s at %s: %w", viewer.Login, host, err)
 		}
@@ -137,7 +141,7 @@ func (r *Rights) Login(ctx context.Context, p *models.Pipeline) (string, error) 
 	if forge == nil || r.Accounts == nil {
 		return "", nil
 	}
-	link, err := r.link(ctx, r.Viewer(ctx, user, r.Operators), p.Project.Forge, forge.Service())
+	link, err := r.link(ctx, r.Viewer(ctx, user, r.Operators), p.Project.Forge, forge)
 	if err != nil || !link.Proved() {
 		return "", err
 	}
@@ -201,8 +205,10 @@ func (r *Rights) findAtForge(ctx context.Context, viewer *models.Viewer, o objec
 	if forge == nil || r.Accounts == nil {
 		return f
 	}
-	link, err := r.link(ctx, viewer, o.project.Forge, forge.Service())
+	link, err := r.link(ctx, viewer, o.project.Forge, forge)
 	switch {
+	case errors.Is(err, errHolder):
+		return r.silent(ctx, f, o.project.Forge, err)
 	case err != nil:
 		return r.silent(ctx, f, "the account system", err)
 	case link.Account == "":

@@ -107,11 +107,11 @@ func newWorldOn(t *testing.T, s *store.Store, forge forgetest.Forge) *world {
 			"dee-gh": "dee", "max-gh": "max", "adm-gh": "adm", "tri-gh": "tri", "gus-gh": "gus", "prv-gh": "prv", "lok-gh": "lok", "../../user": "odd",
 			"unheard-of": "ivy",
 		} {
-			if err := tx.SaveProof(t.Context(), "github.com", account, login); err != nil {
+			if err := tx.SaveProof(t.Context(), "github.com", models.Proof{Account: account, Login: login}); err != nil {
 				return err
 			}
 		}
-		return tx.SaveProof(t.Context(), distGitHost, "two-gh", "two") // said elsewhere, by a namesake
+		return tx.SaveProof(t.Context(), distGitHost, models.Proof{Account: "two-gh", Login: "two"}) // said elsewhere, by a namesake
 	}))
 
 	w.wheel = &models.Project{ID: 1, Forge: "github.com", Namespace: "mill", Name: "wheel"}

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -51,14 +53,50 @@ func (r *Rights) grant(ctx context.Context, viewer *models.Viewer, object, sourc
 	})
 }
 
+// errHolder says that it was the forge that did not answer.
+var errHolder = errors.New("asking the forge whose name it is")
+
 // link is the account that the viewer names at a forge, and whether it is theirs.
-func (r *Rights) link(ctx context.Context, viewer *models.Viewer, host string, service fasjson.Service) (models.Link, error) {
-	named, err := r.named(ctx, viewer, service)
+func (r *Rights) link(ctx context.Context, viewer *models.Viewer, host string, forge Forge) (models.Link, error) {
+	named, err := r.named(ctx, viewer, forge.Service())
 	if err != nil || named == "" {
 		return models.Link{Forge: host}, err
 	}
-	proof, err := r.Store.Proof(ctx, host, named)
-	return models.NewLink(host, viewer.Login, named, proof), err
+	unproved := models.Link{Forge: host, Account: named}
+	if some, err := r.Store.Proves(ctx, host, viewer.Login); err != nil || !some {
+		return unproved, err
+	}
+	id, err := r.holder(ctx, viewer, host, forge, named)
+	if err != nil {
+		return unproved, fmt.Errorf("%w: %w", errHolder, err)
+	}
+	proof, err := r.Store.Proof(ctx, host, named, id)
+	link := models.NewLink(host, viewer.Login, named, id, proof)
+	if err == nil && link.Proved() && proof.ID == 0 {
+		r.keep(ctx, func(tx *store.Tx) error { return tx.NumberProof(ctx, host, named, id) })
+	}
+	return link, err
+}
+
+// holder is the number of the account that has a name at a forge, as it was
+// minutes ago or is now: names change hands. 0 means that none has it.
+func (r *Rights) holder(ctx context.Context, viewer *models.Viewer, host string, forge Forge, named string) (int64, error) {
+	source := "number at " + host
+	if viewer.ID != 0 {
+		known, at, err := r.Store.Identity(ctx, viewer.ID, source)
+		if name, id, ok := strings.Cut(known, " "); err == nil && ok && name == named && r.isFresh(at) {
+			return strconv.ParseInt(id, 10, 64)
+		}
+	}
+	return asked(ctx, r, host, fmt.Sprintf("%d %s\nnumber\n%s\n%s", viewer.ID, viewer.Login, host, named), func(ctx context.Context) (int64, error) {
+		id, err := forge.AccountID(ctx, named)
+		if err == nil && viewer.ID != 0 {
+			r.keep(ctx, func(tx *store.Tx) error {
+				return tx.SaveIdentity(ctx, viewer.ID, source, fmt.Sprintf("%s %d", named, id))
+			})
+		}
+		return id, err
+	})
 }
 
 // named is the login at a service that the viewer names as their own, or nothing.

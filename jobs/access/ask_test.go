@@ -51,9 +51,9 @@ func TestSourcesInTrouble(t *testing.T) {
 		{"groups are down", func(w *world) { w.distGit.SetFaults(forgetest.Faults{Match: "/group/", Status: 503}) },
 			"ada adm dee gus kim max olga", "bo cy ivy lok odd prv thief tim tri two", "ada kim olga", "dist-git"},
 		{"GitHub is down", func(w *world) { w.github.SetFaults(githubfake.Faults{APIMatch: "/permission", APIFailEvery: 1}) },
-			"ada bo gus kim olga", "adm dee ivy max tri", "ada bo kim olga", "github.com"},
+			"ada bo gus kim olga", "adm dee max tri", "ada bo kim olga", "github.com"},
 		{"GitHub limits", func(w *world) { w.github.SetFaults(githubfake.Faults{APIMatch: "/permission", RateLimited: time.Hour}) },
-			"ada bo gus kim olga", "adm dee ivy max tri", "ada bo kim olga", "github.com"},
+			"ada bo kim olga", "adm dee gus ivy max tri", "ada bo kim olga", "github.com"},
 		{"the account system is down", func(w *world) { w.accounts.Misbehave(fasjsonfake.Fault{Status: 500}) },
 			"ada bo kim olga", "adm cy dee gus ivy lok max odd prv thief tim tri two", "ada bo kim olga", "the account system"},
 		{"the account system does not know us", func(w *world) { w.accounts.Misbehave(fasjsonfake.Fault{Status: 401}) },
@@ -182,7 +182,9 @@ func TestProofs(t *testing.T) {
 		}
 		prove := func(account, login string) {
 			t.Helper()
-			if err := s.InTx(t.Context(), func(tx *store.Tx) error { return tx.SaveProof(t.Context(), "github.com", account, login) }); err != nil {
+			if err := s.InTx(t.Context(), func(tx *store.Tx) error {
+				return tx.SaveProof(t.Context(), "github.com", models.Proof{Account: account, Login: login})
+			}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -334,6 +336,45 @@ func TestOperatorsAreConfirmed(t *testing.T) {
 		var none *access.Rights
 		if v := none.Viewer(t.Context(), user, w.Operators); !v.Operator {
 			t.Errorf("without rights: %+v", v)
+		}
+	})
+}
+
+// TestNamesChangeHands: who takes the name of an account that was proved has
+// nothing of it, and who gave it up keeps what is theirs under the new one.
+func TestNamesChangeHands(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		w := newWorld(t, s)
+		may := func(login string) bool {
+			t.Helper()
+			w.age(t, 6*time.Minute) // what was found out before is asked again
+			v := w.May(t.Context(), w.users[login], models.RerunRight, w.pull())
+			if v.Unknown {
+				t.Errorf("%s: %+v", login, v)
+			}
+			return v.Allowed
+		}
+		if !may("dee") { // and the number of the account is kept from here on
+			t.Fatal("dee may not")
+		}
+		if err := w.github.RenameUser("dee-gh", "dora-gh"); err != nil {
+			t.Fatal(err)
+		}
+		if may("dee") {
+			t.Error("nobody has the name, and dee may")
+		}
+		for _, login := range []string{"dee-gh", "dora-gh"} { // the first is another's now
+			if err := w.github.SetCollaborator("mill/wheel", login, "admin"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if may("dee") || may("thief") {
+			t.Error("who names the account that took the name may")
+		}
+		w.accounts.Put(fasjsonfake.Person{Login: "dee", GitHub: "dora-gh"})
+		if !may("dee") {
+			t.Error("dee has the account under its new name, and may not")
 		}
 	})
 }

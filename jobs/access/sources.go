@@ -112,6 +112,11 @@ type GitHub struct{ Client *github.Client }
 // Service is part of Forge.
 func (GitHub) Service() fasjson.Service { return fasjson.GitHub }
 
+// AccountID is part of Forge.
+func (f GitHub) AccountID(ctx context.Context, login string) (int64, error) {
+	return f.Client.AccountID(ctx, login)
+}
+
 // Role is part of Forge. To whom GitHub does not show a project, or of whom it
 // knows nothing, it gives no right.
 func (f GitHub) Role(ctx context.Context, p *models.Project, login string) (models.Role, error) {

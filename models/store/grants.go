@@ -93,34 +93,60 @@ func (tx *Tx) removeGrants(ctx context.Context, before time.Time, limit int) (in
 type proof struct {
 	bun.BaseModel `bun:"table:proofs,alias:proof"`
 
-	Forge    string `bun:",pk"`
-	Account  string `bun:",pk"` // in lower case: forges do not tell cases apart
-	Login    string
-	ProvedAt time.Time
+	Forge     string `bun:",pk"`
+	Account   string `bun:",pk"` // in lower case: forges do not tell cases apart
+	AccountID int64  `bun:",nullzero"`
+	Login     string
+	ProvedAt  time.Time
 }
 
-// Proof returns what an account at a forge said of itself; the zero value if it
-// said nothing.
-func (q queries) Proof(ctx context.Context, forge, account string) (models.Proof, error) {
+// Proof returns what the account that has this name and number at a forge now said
+// of itself; the zero value if it said nothing. What an account of another number
+// said when it had the name is none of it.
+func (q queries) Proof(ctx context.Context, forge, account string, id int64) (models.Proof, error) {
 	row := new(proof)
-	err := q.db.NewSelect().Model(row).Where("forge = ?", forge).Where("account = ?", strings.ToLower(account)).Scan(ctx)
+	err := q.db.NewSelect().Model(row).Where("forge = ?", forge).
+		Where("account_id = ? OR account_id IS NULL AND account = ?", id, strings.ToLower(account)).
+		OrderExpr("account_id IS NULL").Limit(1).Scan(ctx)
 	if errors.Is(err, sql.ErrNoRows) {
 		return models.Proof{}, nil
 	}
 	if err != nil {
 		return models.Proof{}, fmt.Errorf("reading whose %s at %s is: %w", account, forge, err)
 	}
-	return models.Proof{Account: row.Account, Login: row.Login, At: row.ProvedAt}, nil
+	return models.Proof{Account: row.Account, ID: row.AccountID, Login: row.Login, At: row.ProvedAt}, nil
 }
 
-// SaveProof keeps that an account at a forge said whose it is. What it said
-// before is over.
-func (tx *Tx) SaveProof(ctx context.Context, forge, account, login string) error {
-	row := &proof{Forge: forge, Account: strings.ToLower(account), Login: login, ProvedAt: Now()}
-	_, err := tx.db.NewInsert().Model(row).On("CONFLICT (forge, account) DO UPDATE").
-		Set("login = EXCLUDED.login").Set("proved_at = EXCLUDED.proved_at").Exec(ctx)
+// Proves reports whether any account at a forge said that it is the login's.
+func (q queries) Proves(ctx context.Context, forge, login string) (bool, error) {
+	found, err := q.db.NewSelect().Model((*proof)(nil)).Where("forge = ?", forge).Where("login = ?", login).Exists(ctx)
 	if err != nil {
-		return fmt.Errorf("keeping whose %s at %s is: %w", account, forge, err)
+		return false, fmt.Errorf("looking for accounts of %s at %s: %w", login, forge, err)
+	}
+	return found, nil
+}
+
+// SaveProof keeps that an account at a forge said now whose it is. What it said
+// before, and what another said that had its name, is over.
+func (tx *Tx) SaveProof(ctx context.Context, forge string, p models.Proof) error {
+	row := &proof{Forge: forge, Account: strings.ToLower(p.Account), AccountID: p.ID, Login: p.Login, ProvedAt: Now()}
+	_, err := tx.db.NewDelete().Model((*proof)(nil)).Where("forge = ?", forge).Where("account = ? OR account_id = ?", row.Account, row.AccountID).Exec(ctx)
+	if err == nil {
+		_, err = tx.db.NewInsert().Model(row).Exec(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("keeping whose %s at %s is: %w", p.Account, forge, err)
+	}
+	return nil
+}
+
+// NumberProof keeps the number of an account whose proof is from before numbers
+// were kept.
+func (tx *Tx) NumberProof(ctx context.Context, forge, account string, id int64) error {
+	_, err := tx.db.NewUpdate().Model((*proof)(nil)).Set("account_id = ?", id).
+		Where("forge = ?", forge).Where("account = ?", strings.ToLower(account)).Where("account_id IS NULL").Exec(ctx)
+	if err != nil {
+		return fmt.Errorf("keeping the number of %s at %s: %w", account, forge, err)
 	}
 	return nil
 }

@@ -154,6 +154,30 @@ func (f *Fake) knows(login string) bool {
 	return known
 }
 
+// AccountID is the number of an account, 0 if it is not known.
+func (f *Fake) AccountID(login string) int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.knows(login) {
+		return 0
+	}
+	return f.user(login).ID
+}
+
+// RenameUser gives an account another name. Others may take the old one.
+func (f *Fake) RenameUser(login, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.knows(login) || f.knows(name) {
+		return notFound()
+	}
+	u := f.world.Users[key(login)]
+	delete(f.world.Users, key(login))
+	u.Login = name
+	f.world.Users[key(name)] = u
+	return f.save(nil)
+}
+
 // AddUser makes a person known.
 func (f *Fake) AddUser(login string) error { return f.addAccount(login, "User") }
 
