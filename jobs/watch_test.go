@@ -78,12 +78,12 @@ func TestMergeOfAStranger(t *testing.T) {
 	onChain(t, func(t *testing.T, c *chain) {
 		c.pack(t, "hello", buildConfig)
 		c.quiet.Store(true)
-		run(t, c.Runner)
 		pull, ref := c.propose(t, "hello", "packit", "2")
 		if _, err := c.distgit.MergePull(t.Context(), "rpms/hello", pull.Number, "ada"); err != nil {
 			t.Fatal(err)
 		}
 		later := c.commit(t, "hello", "f43", map[string]string{"hello.spec": specOf("hello", "3")})
+		run(t, c.Runner) // dist-git is asked when both have happened
 		e := c.decision(t, "the push", func(e *models.Event) bool { return e.Kind == models.PushEvent && e.Message.Commit == later })
 		if e.State != models.EventNothing || e.Message.PR != 0 {
 			t.Errorf("the push: %s, %s, %+v", e.State, e.Reason, e.Decisions)
