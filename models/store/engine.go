@@ -24,23 +24,55 @@ func (tx *Tx) Claim(ctx context.Context, kind models.StepKind, worker string, le
 			return nil, err
 		}
 	}
+	args := []any{kind, now}
+	if limit > 0 {
+		args = append(args, limit)
+	}
+	if !isPG(tx.db) {
+		return tx.claim(ctx, tx.nextGroup(limit), worker, lease, args)
+	}
+	group, err := tx.claim(ctx, tx.nextGroup(limit).For("UPDATE SKIP LOCKED"), worker, lease, args)
+	// What was passed over may have been locked by a change of its pipeline that
+	// leaves it queued. Whoever is asked to claim is not asked again: they wait.
+	for wait := 0; group == nil && err == nil && wait < claimWaits; wait++ {
+		var due []int64
+		if err := tx.nextGroup(limit).Conn(fixed(tx.db, args...)).Scan(ctx, &due); err != nil {
+			return nil, fmt.Errorf("looking for a %s to claim: %w", kind, err)
+		}
+		if len(due) == 0 {
+			return nil, nil
+		}
+		group, err = tx.claim(ctx, tx.nextGroup(limit).For("UPDATE"), worker, lease, args)
+	}
+	return group, err
+}
+
+// claimWaits is how often somebody waits for a group that others may take
+// meanwhile.
+const claimWaits = 3
+
+// nextGroup is the fairest queued group that may be claimed; its arguments are
+// kind, now, and limit if there is one.
+func (tx *Tx) nextGroup(limit int) *bun.SelectQuery {
 	next := tx.db.NewSelect().Model((*models.RunGroup)(nil)).Column("id").
 		Where("run_group.kind = $1").Where("run_group.phase = 'queued'").
 		Where("run_group.not_before IS NULL OR run_group.not_before <= $2").
 		Where("NOT EXISTS (SELECT 1 FROM paused_kinds p WHERE p.kind = run_group.kind)").
 		Order("run_group.rank", "run_group.id").Limit(1)
-	args := []any{kind, now, worker, now.Add(lease)}
 	if limit > 0 {
-		next = next.Where("(SELECT count(*) FROM run_groups w WHERE w.kind = $1 AND w.phase = 'working') < $5")
-		args = append(args, limit)
+		next = next.Where("(SELECT count(*) FROM run_groups w WHERE w.kind = $1 AND w.phase = 'working') < $3")
 	}
-	if isPG(tx.db) {
-		next = next.For("UPDATE SKIP LOCKED")
-	}
+	return next
+}
+
+// claim claims the group that next selects, or none.
+func (tx *Tx) claim(ctx context.Context, next *bun.SelectQuery, worker string, lease time.Duration, args []any) (*models.RunGroup, error) {
+	kind, now := args[0], args[1].(time.Time)
 	var claimed []*models.RunGroup
-	_, err := tx.db.NewUpdate().Model(&claimed).Conn(fixed(tx.db, args...)).ModelTableExpr("run_groups").
-		Set("phase = 'working'").Set("epoch = epoch + 1").Set("worker = $3").
-		Set("lease_until = $4").Set("updated_at = $2").
+	n := len(args)
+	_, err := tx.db.NewUpdate().Model(&claimed).Conn(fixed(tx.db, append(args, worker, now.Add(lease))...)).ModelTableExpr("run_groups").
+		Set("phase = 'working'").Set("epoch = epoch + 1").Set(fmt.Sprintf("worker = $%d", n+1)).
+		Set(fmt.Sprintf("lease_until = $%d", n+2)).Set("updated_at = $2").
 		Where("id = (?)", next).Returning("*").Exec(ctx)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return nil, fmt.Errorf("claiming a %s: %w", kind, err)

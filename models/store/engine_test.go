@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -122,6 +123,74 @@ func TestClaimIsExclusive(t *testing.T) {
 		}
 		if second := claim(t, s, models.SRPMStep, 0); second != nil {
 			t.Fatalf("claimed twice: %+v", second)
+		}
+	})
+}
+
+// TestClaimWaitsForAChange: who is asked to claim a group while its pipeline is
+// changed gets it afterwards, for they are not asked again.
+func TestClaimWaitsForAChange(t *testing.T) {
+	t.Parallel()
+	storetest.Each(t, func(t *testing.T, s *store.Store) {
+		for _, limit := range []int{0, 1} {
+			var id int64
+			err := s.InTx(t.Context(), func(tx *store.Tx) error {
+				g, err := storetest.Create(t.Context(), tx, "packit/hello", 10+limit, storetest.PullRequest)
+				if err != nil {
+					return err
+				}
+				id = g.ID
+				if _, err := g.Advance(store.Now()); err != nil {
+					return err
+				}
+				return tx.SaveGraph(t.Context(), g)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			locked, release := make(chan struct{}), make(chan struct{})
+			var changing sync.WaitGroup
+			changing.Go(func() {
+				err := s.InTx(t.Context(), func(tx *store.Tx) error {
+					_, err := tx.LockGraph(t.Context(), id)
+					close(locked)
+					<-release
+					return err
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			<-locked
+			claimed := make(chan *models.RunGroup, 1)
+			changing.Go(func() {
+				group, err := s.Claim(t.Context(), models.SRPMStep, "late", time.Minute, limit)
+				if err != nil {
+					t.Error(err)
+				}
+				claimed <- group
+			})
+			select {
+			case group := <-claimed:
+				t.Errorf("limit %d: the claim ended in the middle of the change, with %+v", limit, group)
+				claimed <- group
+			case <-time.After(100 * time.Millisecond):
+			}
+			close(release)
+			changing.Wait()
+			group := <-claimed
+			if group == nil || group.PipelineID != id {
+				t.Fatalf("limit %d: claimed %+v, want the group of the pipeline that was changed", limit, group)
+			}
+			if none := claim(t, s, models.SRPMStep, limit); none != nil {
+				t.Errorf("limit %d: claimed twice: %+v", limit, none)
+			}
+			if err := s.InTx(t.Context(), func(tx *store.Tx) error { return tx.GiveBack(t.Context(), group) }); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Writer().ExecContext(t.Context(), "UPDATE run_groups SET phase = 'settled' WHERE phase = 'queued'"); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }
