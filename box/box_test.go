@@ -3,7 +3,6 @@ package box
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -23,6 +22,7 @@ import (
 	"millrace/clients/bodhi/bodhifake"
 	"millrace/clients/copr"
 	"millrace/clients/fedbus"
+	"millrace/clients/fedmsg"
 	"millrace/clients/github"
 	"millrace/clients/github/githubfake"
 	"millrace/clients/koji/kojifake"
@@ -65,15 +65,11 @@ func newService(t *testing.T) *service {
 	})
 	mux.HandleFunc("POST "+BusHook, func(w http.ResponseWriter, r *http.Request) {
 		s.receive(w, r, func(body []byte) error {
-			var in struct{ Topic, ID string }
-			if err := json.Unmarshal(body, &in); err != nil || in.ID == "" {
+			in, err := fedmsg.ParseEnvelope(body)
+			if err != nil || in.ID == "" {
 				return fmt.Errorf("message %s: %v", body, err)
 			}
-			inner, err := fedbus.Unwrap(body)
-			if err != nil {
-				return err
-			}
-			m, err := copr.ParseMessage(fedbus.Name(in.Topic), inner)
+			m, err := copr.ParseMessage(fedbus.Name(in.Topic), in.Body)
 			s.bus = append(s.bus, busMessage{r.Header.Get("Authorization"), in.Topic, m})
 			return err
 		})

@@ -7,8 +7,6 @@
 package fedbus
 
 import (
-	"bytes"
-	"encoding/json"
 	"regexp"
 	"strings"
 
@@ -31,17 +29,12 @@ type Parser struct {
 }
 
 // ParseEvent reads the message with the given full topic. body is the message
-// itself or what Unwrap takes it out of. For messages that ask nothing of us
-// it returns no message but the reason, in words for people. An error means
-// that body is broken.
+// itself, without an envelope. For messages that ask nothing of us it returns no
+// message but the reason, in words for people. An error means that body is broken.
 //
 // Nothing is left out because of who did it (such as builds of others): which
 // ones matter, only those who know our login can tell.
 func (p Parser) ParseEvent(topic string, body []byte) (*models.Message, string, error) {
-	body, err := Unwrap(body)
-	if err != nil {
-		return nil, "", err
-	}
 	name := Name(topic)
 	if strings.HasPrefix(name, "bodhi.update.") {
 		return parseUpdate(body)
@@ -87,35 +80,6 @@ func Name(topic string) string {
 		return parts[3]
 	}
 	return topic
-}
-
-// Unwrap takes a message out of the envelopes it may still be in: those who
-// store messages put topic, headers and id around the body, or around msg as
-// before 2022, and those who turn webhooks into messages do the same.
-func Unwrap(body []byte) ([]byte, error) {
-	const most = 3
-	for range most {
-		var envelope struct {
-			Body json.RawMessage `json:"body"`
-			Msg  json.RawMessage `json:"msg"`
-		}
-		if err := wire.Decode(body, &envelope); err != nil {
-			return nil, err
-		}
-		switch {
-		case isObject(envelope.Body):
-			body = envelope.Body
-		case isObject(envelope.Msg):
-			body = envelope.Msg
-		default:
-			return body, nil
-		}
-	}
-	return body, nil
-}
-
-func isObject(raw json.RawMessage) bool {
-	return bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{"))
 }
 
 // packageName is what the name of a package may be; it becomes part of

@@ -3,15 +3,19 @@
 package intake
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
 
 	"millrace/clients/fedbus"
+	"millrace/clients/fedmsg"
 	"millrace/clients/forgejo"
 	"millrace/clients/github"
 	"millrace/clients/gitlab"
 	"millrace/clients/testingfarm"
+	"millrace/clients/wire"
 	"millrace/models"
 )
 
@@ -64,6 +68,20 @@ func (p Parser) Parse(source, typ string, body []byte) (m *models.Message, reaso
 	return m, reason, nil
 }
 
+// parseForgejo reads a webhook that the bus carries, with its headers around it.
+func parseForgejo(event string, body []byte) (*models.Message, string, error) {
+	var carried struct {
+		Body json.RawMessage `json:"body"`
+	}
+	if err := wire.Decode(body, &carried); err != nil {
+		return nil, "", err
+	}
+	if bytes.HasPrefix(carried.Body, []byte("{")) {
+		body = carried.Body
+	}
+	return forgejo.ParseEvent(event, body)
+}
+
 func inputError(err error) error {
 	if bad, ok := errors.AsType[*models.InputError](err); ok {
 		return bad
@@ -72,20 +90,18 @@ func inputError(err error) error {
 }
 
 func (p Parser) parseBus(topic string, body []byte) (*models.Message, string, error) {
+	// What came over AMQP has no envelope, and then this takes nothing off.
+	m, err := fedmsg.ParseEnvelope(body)
+	if err != nil {
+		return nil, "", err
+	}
+	body = m.Body
 	name := fedbus.Name(topic)
 	if event, ok := strings.CutPrefix(name, "forgejo."); ok {
-		body, err := fedbus.Unwrap(body)
-		if err != nil {
-			return nil, "", err
-		}
-		return forgejo.ParseEvent(event, body)
+		return parseForgejo(event, body)
 	}
 	switch name {
 	case "copr.build.start", "copr.build.end":
-		body, err := fedbus.Unwrap(body)
-		if err != nil {
-			return nil, "", err
-		}
 		return parseCopr(name, body)
 	}
 	return p.Bus.ParseEvent(topic, body)

@@ -45,6 +45,8 @@ func TestSources(t *testing.T) {
 			strings.NewReplacer("fedora-43-x86_64", "srpm-builds", `"status": 1`, `"status": 3`, `"hello"`, "null", `"1-1"`, "null").Replace(copr), &started},
 		{"other topics", "bus", "org.fedoraproject.prod.openscanhub.task.started", `{"task_id": 5}`,
 			&models.Message{Kind: models.ScanEvent, Action: models.Started, ExternalID: "5"}},
+		{"other topics, stored before 2022", "bus", "org.fedoraproject.prod.openscanhub.task.started", `{"topic": "t", "msg_id": "i", "msg": {"task_id": 5}}`,
+			&models.Message{Kind: models.ScanEvent, Action: models.Started, ExternalID: "5"}},
 		{"Testing Farm", "testing-farm", "results", `{"request_id": "a-1"}`, &models.Message{Kind: models.TestResultEvent, ExternalID: "a-1"}},
 	}
 	for _, tt := range tests {
