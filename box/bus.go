@@ -3,7 +3,6 @@ package box
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"millrace/clients/wire"
 )
 
 // maxMessages is how many delivered messages are remembered.
@@ -104,7 +105,7 @@ func (q *bus) publish(topic string, body []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.last++
-	m := &Message{Seq: q.last, ID: messageID(), Topic: topic, Body: body, Created: time.Now().UTC(), State: "pending", Times: 1}
+	m := &Message{Seq: q.last, ID: wire.NewUUID(), Topic: topic, Body: body, Created: time.Now().UTC(), State: "pending", Times: 1}
 	switch {
 	case q.trouble.lose:
 		m.State = "lost"
@@ -118,14 +119,6 @@ func (q *bus) publish(topic string, body []byte) {
 		q.messages = q.messages[1:]
 	}
 	q.wake()
-}
-
-// messageID is a random UUID.
-func messageID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 func (q *bus) file(m *Message) string { return filepath.Join(q.dir, fmt.Sprintf("%012d.json", m.Seq)) }

@@ -11,6 +11,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"millrace/clients/wire"
 )
 
 const (
@@ -37,7 +39,7 @@ func readBody[T any](s *Server, w http.ResponseWriter, r *http.Request) (T, erro
 	if err != nil {
 		return body, err
 	}
-	if tooDeep(text) {
+	if wire.Deeper(text, deepestBody) {
 		return body, &refusal{status: http.StatusBadRequest, detail: fmt.Sprintf("The body is no JSON that is understood here: it is more than %d levels deep.", deepestBody)}
 	}
 	var v any
@@ -57,28 +59,6 @@ func readBody[T any](s *Server, w http.ResponseWriter, r *http.Request) (T, erro
 		return body, unreadable(text, err)
 	}
 	return body, nil
-}
-
-// tooDeep reports whether brackets are nested deeper than any body here is; what
-// is in strings does not count.
-func tooDeep(text []byte) bool {
-	depth, inString := 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case inString && c == '\\':
-			i++
-		case c == '"':
-			inString = !inString
-		case inString:
-		case c == '{' || c == '[':
-			if depth++; depth > deepestBody {
-				return true
-			}
-		case c == '}' || c == ']':
-			depth--
-		}
-	}
-	return false
 }
 
 // hasNull reports whether a text in v has the one character that no database of

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"millrace/clients/wire"
 )
 
 // ErrDrop in a handler's error means that the message will never be of use.
@@ -200,7 +202,7 @@ func (c *Consumer) declare(channel *amqp.Channel) (queue string, err error) {
 	queue = c.Queue
 	own := queue == ""
 	if own {
-		queue = newID()
+		queue = wire.NewUUID()
 	}
 	if _, err := channel.QueueDeclare(queue, !own, own, own, false, nil); err != nil {
 		return "", failure("declaring the queue", err)

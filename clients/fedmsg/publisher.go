@@ -9,6 +9,8 @@ import (
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+
+	"millrace/clients/wire"
 )
 
 // Publisher sends messages. It connects when it is first used, and again after
@@ -89,7 +91,7 @@ func (p *Publisher) send(ctx context.Context, m Message) error {
 		ContentType:     "application/json",
 		ContentEncoding: "utf-8",
 		DeliveryMode:    amqp.Persistent,
-		MessageId:       cmp.Or(m.ID, newID()),
+		MessageId:       cmp.Or(m.ID, wire.NewUUID()),
 		Headers: amqp.Table{
 			"fedora_messaging_schema":         "base.message",
 			"fedora_messaging_schema_package": "fedora_messaging",

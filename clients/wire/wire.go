@@ -6,6 +6,7 @@ package wire
 import (
 	"bytes"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -38,7 +39,7 @@ func Decode(body []byte, out any) error {
 	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
 		return errors.New("it is not a JSON object")
 	}
-	if tooDeep(body) {
+	if Deeper(body, MaxDepth) {
 		return fmt.Errorf("it is nested deeper than %d levels", MaxDepth)
 	}
 	err := json.Unmarshal(body, out)
@@ -53,16 +54,24 @@ func Decode(body []byte, out any) error {
 
 // Object checks that body is one well-formed JSON object within the limits.
 func Object(body []byte) error {
-	if len(body) <= MaxBody && bytes.HasPrefix(body, []byte("{")) && !tooDeep(body) && json.Valid(body) {
+	if len(body) <= MaxBody && bytes.HasPrefix(body, []byte("{")) && !Deeper(body, MaxDepth) && json.Valid(body) {
 		return nil // as most are; what is wrong with others Decode finds out
 	}
 	var raw json.RawMessage
 	return Decode(body, &raw)
 }
 
-// tooDeep counts brackets outside of strings. What it says about malformed
-// JSON does not matter, as long as it stops.
-func tooDeep(body []byte) bool {
+// NewUUID makes a random UUID.
+func NewUUID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+// Deeper reports whether brackets outside of strings are nested deeper than that.
+// What it says about malformed JSON does not matter, as long as it stops.
+func Deeper(body []byte, most int) bool {
 	depth, inString := 0, false
 	for i := 0; i < len(body); i++ {
 		switch c := body[i]; {
@@ -72,7 +81,7 @@ func tooDeep(body []byte) bool {
 			inString = !inString
 		case inString:
 		case c == '{' || c == '[':
-			if depth++; depth > MaxDepth {
+			if depth++; depth > most {
 				return true
 			}
 		case c == '}' || c == ']':

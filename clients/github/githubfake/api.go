@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"millrace/clients/git"
+	"millrace/clients/wire"
 )
 
 const maxRequest = 8 << 20
@@ -79,7 +80,7 @@ func (f *Fake) routes() *http.ServeMux {
 // serve answers a call: who, how many, what goes wrong, may they, do it.
 func (f *Fake) serve(w http.ResponseWriter, r *http.Request, need right, h handler) {
 	w.Header().Set("X-GitHub-Media-Type", "github.v3; format=json")
-	w.Header().Set("X-GitHub-Request-Id", guid())
+	w.Header().Set("X-GitHub-Request-Id", wire.NewUUID())
 	drop, err := f.misbehave(w, r)
 	var result answer
 	if err == nil {

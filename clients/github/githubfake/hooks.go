@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/hex"
@@ -22,6 +21,7 @@ import (
 	"time"
 
 	"millrace/clients/git"
+	"millrace/clients/wire"
 )
 
 const maxDeliveries = 2000
@@ -123,7 +123,7 @@ func (f *Fake) enqueueApp(fullName, event, action string, payload object) {
 		return
 	}
 	d := &Delivery{
-		ID: f.newID(), GUID: guid(), Event: event, Action: action, Repo: fullName, URL: f.config.WebhookURL,
+		ID: f.newID(), GUID: wire.NewUUID(), Event: event, Action: action, Repo: fullName, URL: f.config.WebhookURL,
 		Body: body, Created: f.now(), State: "pending",
 	}
 	f.hooks.log = append(f.hooks.log, d)
@@ -152,14 +152,6 @@ func (f *Fake) enqueueApp(fullName, event, action string, payload object) {
 	}
 	f.keep(d)
 	f.hooks.changed.Broadcast()
-}
-
-// guid returns a random UUID.
-func guid() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
 // send makes one attempt. The caller holds mu, which is released meanwhile.

@@ -1,7 +1,6 @@
 package testingfarmfake
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"millrace/clients/testingfarm"
+	"millrace/clients/wire"
 )
 
 // Ending is how a request ends.
@@ -208,7 +208,7 @@ func (s *Server) create(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) record(token, ranch string, p payload, body []byte) *record {
 	rec := &record{
-		ID: newID(), Token: identity("token", token), User: identity("user", token), Ranch: ranch,
+		ID: wire.NewUUID(), Token: identity("token", token), User: identity("user", token), Ranch: ranch,
 		Payload: body, Created: s.config.Now().UTC(),
 	}
 	rec.Key, _ = p.Environments[0].Variables[testingfarm.KeyVariable].(string)
@@ -374,14 +374,6 @@ func (s *Server) cancelRequest(w http.ResponseWriter, r *http.Request) {
 
 // stamp writes a time as the farm does: with a blank, microseconds, no zone.
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000000") }
-
-// newID makes a random UUID.
-func newID() string {
-	var b [16]byte
-	rand.Read(b[:])
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
-}
 
 // identity is the UUID of a token or of its user: always the same, and the
 // token cannot be read from it.
