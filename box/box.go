@@ -37,6 +37,7 @@ import (
 	"millrace/clients/koji/kojifake"
 	"millrace/clients/lookaside/lookasidefake"
 	"millrace/clients/mail/mailfake"
+	"millrace/clients/ports"
 	"millrace/clients/testingfarm/testingfarmfake"
 	"millrace/jobs/sandbox"
 )
@@ -406,7 +407,11 @@ func listenAgain(at string, kept *string) (net.Listener, error) {
 	if keptHost, keptPort, err := net.SplitHostPort(*kept); port == "0" && err == nil && keptHost == host {
 		port = keptPort
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	listen := func() (net.Listener, error) { return ports.ListenAt(net.JoinHostPort(host, port)) }
+	if port == "0" {
+		listen = func() (net.Listener, error) { return ports.Listen(host) } // which is free when the box is opened again
+	}
+	listener, err := listen()
 	if err != nil {
 		return nil, err
 	}

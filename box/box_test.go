@@ -345,6 +345,7 @@ func TestPages(t *testing.T) {
 		{"/", 200, []string{"packit/hello-world", "Breaks a build in one chroot", "pull_request opened", "Loses messages"}},
 		{"/packit", 200, []string{"packit/hello-world"}},
 		{"/fedora/", 200, []string{"rpms/hello-world", "fedora-crafts/loom", "A week passes", "No updates yet"}},
+		{"/anitya/", 200, []string{"almanac", "loom"}}, {"/anitya/project/0/", 404, nil},
 		{"/bugzilla/show_bug.cgi?id=1", 404, nil},
 		{"/packit/hello-world", 200, []string{"git clone " + b.URL() + "/packit/hello-world.git", "hello-world.spec", "1.2.0", "Read names with readarray -d"}},
 		{"/packit/hello-world/pulls", 200, []string{"#1"}},

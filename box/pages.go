@@ -97,7 +97,7 @@ func (b *Box) routes() http.Handler {
 
 	pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-		if slices.Contains([]string{"", "-", "static", "copr", "testing-farm", "bodhi", "fedora", "bugzilla", "accounts"}, first) {
+		if slices.Contains([]string{"", "-", "static", "copr", "testing-farm", "bodhi", "fedora", "anitya", "bugzilla", "accounts"}, first) {
 			own.ServeHTTP(w, r)
 			return
 		}
@@ -132,7 +132,8 @@ type frame struct {
 	Service string
 	Now     time.Time
 	Path    string
-	Refresh bool // without scripts, by the browser
+	Refresh bool   // without scripts, by the browser
+	Again   string // address of the same page that does so, or does so no more
 	Theme   string
 	Trouble map[Trouble]time.Time
 }
@@ -148,7 +149,7 @@ func frameOf(ctx context.Context) *frame {
 
 // render writes a page once it is whole.
 func (b *Box) render(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
-	f := &frame{Service: b.Service(), Now: time.Now().UTC(), Path: r.URL.Path, Refresh: r.URL.Query().Get("refresh") == "1", Trouble: b.Troubles()}
+	f := &frame{Service: b.Service(), Now: time.Now().UTC(), Path: r.URL.Path, Again: again(r.URL), Refresh: r.URL.Query().Get("refresh") == "1", Trouble: b.Troubles()}
 	if theme, err := r.Cookie("theme"); err == nil {
 		f.Theme = theme.Value
 	}

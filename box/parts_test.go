@@ -2,6 +2,7 @@ package box
 
 import (
 	"os"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -133,5 +134,30 @@ func TestRealBuild(t *testing.T) {
 			t.Logf("%s:\n%s", part.Chroot, log)
 		}
 		t.Errorf("states (-want +got):\n%s", d)
+	}
+}
+
+func TestAgain(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"/":                                     "/?refresh=1",
+		"/?refresh=1":                           "/",
+		"/bugzilla/show_bug.cgi?id=7":           "/bugzilla/show_bug.cgi?id=7&refresh=1",
+		"/bugzilla/show_bug.cgi?id=7&refresh=1": "/bugzilla/show_bug.cgi?id=7",
+		"/a%2Fb":                                "/a%2Fb?refresh=1",
+		"//elsewhere.test/x":                    "",
+	} {
+		at, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := again(at)
+		if want == "" {
+			if strings.HasPrefix(got, "//") {
+				t.Errorf("%s leads elsewhere: %s", address, got)
+			}
+		} else if got != want {
+			t.Errorf("%s leads to %s, want %s", address, got, want)
+		}
 	}
 }

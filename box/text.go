@@ -2,6 +2,7 @@ package box
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -27,11 +28,16 @@ var menu = []struct{ Key, Text, URL string }{
 // htmxConfig forbids what the policy forbids anyway.
 const htmxConfig = `{"includeIndicatorCSS":false,"history":false,"morphIgnore":["data-htmx-powered","open"]}`
 
-func refreshQuery(on bool) string {
-	if on {
-		return ""
+// again is the address of a page that reloads itself, or of one that does so no
+// more.
+func again(at *url.URL) string {
+	query := at.Query()
+	if query.Get("refresh") == "1" {
+		query.Del("refresh")
+	} else {
+		query.Set("refresh", "1")
 	}
-	return "?refresh=1"
+	return (&url.URL{Path: at.Path, RawPath: at.RawPath, RawQuery: query.Encode()}).String()
 }
 
 func troubleName(t Trouble) string {

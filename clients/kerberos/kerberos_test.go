@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,8 @@ import (
 	"github.com/jcmturner/gokrb5/v8/keytab"
 	"github.com/jcmturner/gokrb5/v8/service"
 	"github.com/jcmturner/gokrb5/v8/spnego"
+
+	"millrace/clients/ports"
 )
 
 const realm = "MILL.EXAMPLE"
@@ -43,8 +46,12 @@ func startCentre(t *testing.T) *centre {
 			t.Skipf("%s is not installed", program)
 		}
 	}
-	c := &centre{dir: t.TempDir(), kdc: freePort(t)}
-	_, port, _ := net.SplitHostPort(c.kdc)
+	free, err := ports.Free(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(free[0])
+	c := &centre{dir: t.TempDir(), kdc: "127.0.0.1:" + port}
 	c.write(t, "krb5.conf", "[libdefaults]\n default_realm = "+realm+"\n dns_lookup_kdc = false\n")
 	c.write(t, "kdc.conf", fmt.Sprintf("[kdcdefaults]\n kdc_listen = \"\"\n kdc_tcp_listen = 127.0.0.1:%s\n[realms]\n %s = {\n  database_name = %s/principal\n  key_stash_file = %s/stash\n"+
 		"  acl_file = %s/acl\n  supported_enctypes = aes256-cts-hmac-sha1-96:normal\n  max_life = 1h\n }\n[logging]\n kdc = FILE:%s/log\n", port, realm, c.dir, c.dir, c.dir, c.dir))
@@ -74,16 +81,6 @@ func startCentre(t *testing.T) *centre {
 	c.proxy = httptest.NewServer(c)
 	t.Cleanup(c.proxy.Close)
 	return c
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (c *centre) write(t *testing.T, name, text string) {

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	mathrand "math/rand/v2"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -25,6 +24,7 @@ import (
 	"millrace/clients/bodhi/bodhifake"
 	"millrace/clients/copr/coprfake"
 	"millrace/clients/github/githubfake"
+	"millrace/clients/ports"
 	"millrace/clients/testingfarm/testingfarmfake"
 	"millrace/models"
 	"millrace/models/store"
@@ -457,12 +457,12 @@ func (b *lockedBuffer) tail(n int) string {
 	return text[max(0, len(text)-n):]
 }
 
+// freeAddress is where a service can listen that is started again and again.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := ports.Free(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", free[0])
 }

@@ -14,7 +14,7 @@ import (
 var floors = map[string]int{
 	"models/rpm": 0, "static": 0, "migrations": 0,
 	"models": 1, "clients/httpx": 1, "clients/wire": 1, "clients/fault": 1, "clients/xmlrpc": 1,
-	"clients/forge": 1, "clients/filelock": 0,
+	"clients/forge": 1, "clients/filelock": 0, "clients/ports": 0,
 	"models/specfile": 2, "models/packageconfig": 2, "models/store": 2, "clients": 2, "views": 2,
 	"models/store/pgserver": 2, "models/store/storetest": 3, "models/store/seed": 3, "jobs/sandbox": 3,
 	"jobs/sources": 4, "jobs/intake": 4, "jobs/access": 4,

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -16,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"millrace/clients/ports"
 	"millrace/handlers"
 	"millrace/jobs"
 )
@@ -177,7 +177,7 @@ func (p *process) serve(ctx context.Context, v *service, server *handlers.Server
 		}
 	})
 
-	listener, err := net.Listen("tcp", at)
+	listener, err := ports.ListenAt(at)
 	if err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}

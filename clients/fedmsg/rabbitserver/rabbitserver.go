@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"millrace/clients/ports"
 )
 
 // ErrMissing says that RabbitMQ is not on this machine.
@@ -73,11 +75,11 @@ func New(dir string) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing RabbitMQ: %w", err)
 	}
-	ports, err := freePorts(4)
+	free, err := ports.Free(4)
 	if err != nil {
 		return nil, fmt.Errorf("preparing RabbitMQ: %w", err)
 	}
-	plain, secure, epmd, distribution := ports[0], ports[1], ports[2], ports[3]
+	plain, secure, epmd, distribution := free[0], free[1], free[2], free[3]
 	if err := errors.Join(certify(dir), configure(dir, password, plain, secure)); err != nil {
 		return nil, fmt.Errorf("preparing RabbitMQ: %w", err)
 	}
@@ -167,19 +169,6 @@ func find(name, folder string) string {
 		return ""
 	}
 	return path
-}
-
-func freePorts(n int) ([]int, error) {
-	ports := make([]int, n)
-	for i := range ports {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer listener.Close() // after the last, so that they differ
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
-	}
-	return ports, nil
 }
 
 // keptPassword is that of the user, who is made when the broker first starts in a

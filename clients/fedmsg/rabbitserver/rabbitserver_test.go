@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"millrace/clients/fedmsg"
 	"millrace/clients/fedmsg/rabbitserver"
@@ -27,7 +28,8 @@ func TestOrphan(t *testing.T) {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	ours := "RABBITMQ_MNESIA_BASE=" + filepath.Join(dir, "data")
-	before := linger(t, ours) // so it was not the broker's
+	before := linger(t, ours)         // so it was not the broker's
+	time.Sleep(50 * time.Millisecond) // starts are told apart by ticks of the kernel, a hundred a second
 	orphan := start(t, dir)
 	elsewhere := linger(t, ours+"2")
 	broker := fedmsg.Broker{URL: orphan.PlainURL}
