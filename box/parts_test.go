@@ -1,8 +1,8 @@
 package box
 
 import (
-	"os"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"time"
