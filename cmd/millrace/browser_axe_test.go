@@ -49,7 +49,7 @@ type barrier struct {
 	Nodes      []string
 }
 
-// Every page, in both themes, wide and narrow: axe-core finds nothing, and nothing
+// Every page, also as people see it who are logged in, in both themes, wide and narrow: axe-core finds nothing, and nothing
 // is wider than the screen.
 func storyAccessibility(t *testing.T, b *browsertest.Browser, d *liveDemo) {
 	axe := readAxe(t)
@@ -92,6 +92,36 @@ func storyAccessibility(t *testing.T, b *browsertest.Browser, d *liveDemo) {
 		pages = append(pages, pkg.Releases[0].URL, d.URL+"/packages/loom", d.URL+"/packages/almanac")
 		return true
 	})
+	lookAt(t, tab, d, axe, pages)
+
+	// Pages that are another thing to who is logged in, with something on them.
+	logIn(t, tab, d, "olga", "/settings/accounts")
+	project := d.projectPage("osbuild-demo/cauldron")
+	tab.Goto(project)
+	tab.Follow(`form[action$="/-/watch"] button`)
+	tab.Goto(d.Box + "/-/receiver")
+	tab.Follow(`a[href*="/osbuild-demo/cauldron/-/settings/hooks"]`)
+	tab.Follow(`form[action$="/-/settings/hooks"] button.go`)
+	hooks := project + "/-/settings/hooks"
+	tab.Goto(hooks)
+	tab.Follow(`[aria-label="Hooks of the project"] th a`)
+	hook := d.URL + tab.Path()
+	tab.Follow(`form[action$="/test"] button`)
+	tab.Until(`document.querySelector("#dispatch .kick").textContent.trim().startsWith("Arrived")`, "true")
+	dispatch := d.URL + tab.Path()
+	lookAt(t, tab, d, axe, []string{project, hooks, hook, dispatch, d.URL + "/settings/accounts", d.URL + "/settings/tokens", d.URL + "/settings/notifications",
+		d.pipelinePage(failed), d.pipelinePage(failed) + "/rerun?scope=failed", d.Box + "/-/receiver", d.Box + "/accounts/",
+		d.URL + "/admin/allowlist", d.URL + "/admin/audit", d.URL + "/admin/automation-list"})
+
+	tab = b.Tab(t)
+	logIn(t, tab, d, "maren", "/packages")
+	lookAt(t, tab, d, axe, []string{d.URL + "/packages", d.URL + "/packages/loom", d.URL + "/packages/almanac/automation",
+		d.URL + "/packages/-/automation?package=loom&package=almanac", d.URL + "/settings/notifications"})
+}
+
+// lookAt looks for barriers on each page, in both themes, wide and narrow.
+func lookAt(t *testing.T, tab *browsertest.Tab, d *liveDemo, axe string, pages []string) {
+	t.Helper()
 	for _, page := range pages {
 		tab.Goto(page)
 		tab.Until(`document.querySelector("[data-js][hidden]") === null`, "true")
