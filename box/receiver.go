@@ -148,6 +148,9 @@ func (b *Box) showReceiver(context.Context, *http.Request) (templ.Component, err
 	if service := b.Service(); service != "" {
 		host := strings.TrimPrefix(b.access.URL, "http://")
 		for _, repo := range b.Forge.Repos() {
+			if repo.ForkOf != "" { // nothing happens in it that the service is told of
+				continue
+			}
 			q := url.Values{"url": {p.URL}, "secret": {p.Secret}}
 			p.Make = append(p.Make, makeLink{repo.FullName(), fmt.Sprintf("%s/projects/%s/%s/-/settings/hooks?%s", service, host, repo.FullName(), q.Encode())})
 		}

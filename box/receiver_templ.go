@@ -164,7 +164,7 @@ func receiverHome(p receiverPage) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if len(p.Make) > 0 {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 15, "<section aria-labelledby=\"make\"><h2 id=\"make\" class=\"gap\">Make a hook to the receiver</h2><p class=\"prose\">Each leads to the form in Millrace, filled in. You need to be logged in there as somebody who administers the repository, or as an operator.</p><ul class=\"sheet rows\">")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 15, "<section aria-labelledby=\"make\"><h2 id=\"make\" class=\"gap\">Make a hook to the receiver</h2><p class=\"prose\">Each leads to the form in Millrace, filled in. You need to be logged in there as somebody who administers the repository, or as an operator; and something must have happened in it, or it is not known there.</p><ul class=\"sheet rows\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
