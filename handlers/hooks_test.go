@@ -158,7 +158,7 @@ func TestHookStory(t *testing.T) {
 		ada.login(t, "ada")
 		for form, problem := range map[string]string{
 			"url=&topic=pipeline.finished":                                                      "say where it is to be sent",
-			"url=https%3A%2F%2Fhear.example":                                                    "choose at least one",
+			"url=https%3A%2F%2Fhear.example":                                                    "choose at least one topic",
 			"url=https%3A%2F%2Fhear.example&topic=ping":                                         "there is no topic",
 			"url=https%3A%2F%2F192.168.0.1%2F&topic=pipeline.finished":                          "192.168.0.1 is not a public address",
 			"url=ftp%3A%2F%2Fhear.example&topic=pipeline.finished":                              "the address must be one of https",

@@ -52,7 +52,7 @@ func TestTokensPage(t *testing.T) {
 		contains(t, b.open(t, "/settings/tokens"), "No token", `<option value="90" selected`, `value="365"`)
 		for form, says := range map[string]string{
 			"days=90&scope=read":                                           "say what the token is for",
-			"name=CI&days=90":                                              "choose at least one",
+			"name=CI&days=90":                                              "choose at least one scope",
 			"name=CI&days=90&scope=root":                                   "there is no scope &#34;root&#34;",
 			"name=CI&days=366&scope=read":                                  "from 1 to 365 days",
 			"name=CI&days=0&scope=read":                                    "from 1 to 365 days",

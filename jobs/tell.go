@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -271,6 +272,8 @@ func whyNot(err error) string {
 		return fmt.Sprintf("The answer was status %d: %s.", e.Status, e.Message)
 	case ok && e.Status != 0:
 		return fmt.Sprintf("The answer was status %d.", e.Status)
+	case ok && errors.Is(e.Err, io.EOF):
+		return "The receiver ended the connection without an answer."
 	case ok && e.Err != nil:
 		return "Nobody answered: " + httpx.Clean(e.Err.Error(), 300) + "."
 	}

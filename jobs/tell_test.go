@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"millrace/clients/httpx"
 	"millrace/clients/mail"
 	"millrace/clients/mail/mailfake"
 	"millrace/clients/webhook"
@@ -484,4 +486,20 @@ func TestBodyCannotBeMade(t *testing.T) {
 			t.Errorf("the dispatch is %+v, %v", now, err)
 		}
 	})
+}
+
+// What went wrong is said in words for people, not in those of the library.
+func TestWhyNot(t *testing.T) {
+	t.Parallel()
+	for want, err := range map[string]error{
+		"The answer was status 500.":                           &httpx.Error{Status: 500},
+		"The answer was status 410: It is gone.":               &httpx.Error{Status: 410, Message: "It is gone"},
+		"The receiver ended the connection without an answer.": &httpx.Error{Err: &url.Error{Op: "Post", URL: "https://hear.example", Err: io.EOF}},
+		"Nobody answered: connection refused.":                 &httpx.Error{Err: errors.New("connection refused")},
+		"It was not sent: 10.0.0.1 is not a public address.":   &webhook.Refusal{Reason: "10.0.0.1 is not a public address"},
+	} {
+		if got := whyNot(err); got != want {
+			t.Errorf("%v: %q, want %q", err, got, want)
+		}
+	}
 }

@@ -181,7 +181,7 @@ func (s *Subscription) Check() error {
 	case len(s.URL) > maxHookURL:
 		return &InputError{"url", fmt.Sprintf("it has at most %d bytes", maxHookURL)}
 	case len(s.Topics) == 0:
-		return &InputError{"topics", "choose at least one"}
+		return &InputError{"topics", "choose at least one topic"}
 	}
 	for _, topic := range s.Topics {
 		if !slices.Contains(Topics, topic) {

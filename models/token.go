@@ -71,7 +71,7 @@ func (t *Token) Check(now time.Time, most time.Duration) error {
 	case len(t.Name) > 100 || strings.ContainsFunc(t.Name, func(c rune) bool { return c < ' ' || c == 0x7f || c == '\uFFFD' }):
 		return &InputError{"name", "it has at most 100 bytes, all of them printable"}
 	case len(t.Scopes) == 0:
-		return &InputError{"scopes", "choose at least one"}
+		return &InputError{"scopes", "choose at least one scope"}
 	case !t.ExpiresAt.After(now) || t.ExpiresAt.Sub(now) > most:
 		return &InputError{"days", fmt.Sprintf("a token lives from 1 to %d days", int(most.Hours()/24))}
 	}

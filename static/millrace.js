@@ -37,7 +37,7 @@
 	const now = () => Date.now() - skew;
 
 	function relative(ms) {
-		const ahead = ms < 0;
+		const ahead = ms <= -1000; // what is nearer was written while the page was made
 		const s = Math.abs(ms) / 1000;
 		if (s < 45) return ahead ? "in a moment" : "just now";
 		const [n, unit] = s < 3570 ? [Math.max(1, Math.round(s / 60)), "min"] : s < 84600 ? [Math.round(s / 3600), "h"] : [Math.round(s / 86400), "d"];

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+	"time"
 
 	"millrace/models"
 )
@@ -160,6 +161,22 @@ func hooksCrumbs(p *models.Project, more ...crumb) []crumb {
 }
 
 func hookName(s *models.Subscription) string { return "Hook " + id(s.ID) }
+
+// byWhom names who made something, behind what they made.
+func byWhom(u *models.User) string {
+	if u == nil {
+		return ""
+	}
+	return ", by " + clip(u.Login, 60)
+}
+
+// tookWords is how long a try took, in milliseconds where it was short.
+func tookWords(d time.Duration) string {
+	if d < time.Second {
+		return number(int(d.Milliseconds())) + " ms"
+	}
+	return duration(d)
+}
 
 // about is what mail of a subscription is about, in a sentence.
 func (p StopPage) about() string {

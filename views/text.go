@@ -125,7 +125,7 @@ func isoDuration(d time.Duration) string {
 // date says more. Hours and days are rounded like minutes.
 func relative(t, now time.Time) (text string, ok bool) {
 	d := now.Sub(t)
-	ahead := d < 0
+	ahead := d <= -time.Second // what is nearer was written while the page was made
 	d = d.Abs()
 	var span string
 	switch {

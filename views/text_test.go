@@ -42,6 +42,8 @@ func TestRelative(t *testing.T) {
 		6 * 24 * time.Hour:   "6 d ago",
 		7 * 24 * time.Hour:   "",
 		-10 * time.Second:    "in a moment",
+		-time.Second:         "in a moment",
+		-time.Second / 2:     "just now",
 		-5 * time.Minute:     "in 5 min",
 		-8 * 24 * time.Hour:  "",
 		84700 * time.Second:  "1 d ago",
