@@ -132,16 +132,17 @@ func ReadinessURL(pkg string) string { return AutomationURL(pkg) + "/readiness" 
 func (p AutomationPage) page() page {
 	return page{
 		Name: "Automation of " + p.Project.Name, Nav: "packages",
-		Crumbs: []crumb{{"Packages", PackagesURL()}, {p.Project.Name, p.packageURL()}, {"Automation", ""}},
+		Crumbs: []crumb{{"Packages", PackagesURL()}, {p.Project.Name, PackageURL(p.Project.Name)}, {"Automation", ""}},
 	}
 }
 
-// packageURL is the page of the package; empty if it has none yet.
-func (p AutomationPage) packageURL() string {
-	if p.Project.ID == 0 {
-		return ""
+// foreseenWith says what a preview goes by.
+func (p AutomationPage) foreseenWith() string {
+	words := "with the switches as they stand in the form"
+	if len(p.File.Jobs) > 0 {
+		words += " and the jobs of the file in dist-git"
 	}
-	return PackageURL(p.Project.Name)
+	return words
 }
 
 // source says where a job is from now, and why.

@@ -232,7 +232,7 @@ func Notifications(p NotificationsPage) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if len(p.Watches) == 0 {
-				templ_7745c5c3_Err = nothing("Nothing is watched", "The button Watch is on the page of each project and package.").Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = nothing("Nothing is watched", "The button Watch is on the page of each project, and of each package to which something happened here.").Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -772,7 +772,7 @@ func ManyAutomation(p ManyPage) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if p.Done {
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 59, "<div class=\"note\" data-s=\"passed\" role=\"status\"><p><strong>It was done for each package by itself.</strong> Below is what became of each.</p></div>")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 59, "<div class=\"note\" data-s=\"passed\" role=\"status\"><p><strong>It was done for each package by itself.</strong> <a href=\"#many-head\">What became of each</a></p></div>")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -487,3 +487,30 @@ func TestErrorPages(t *testing.T) {
 		}
 	}
 }
+
+// A version that has no page of its own stands below its state, where the line to
+// the next stage does not run through it.
+func TestWayCellNames(t *testing.T) {
+	t.Parallel()
+	ctx := sampleContext()
+	for address, want := range map[string]string{"": `<span class="name">2026.<wbr>3</span>`, "https://forge.example/v3": `<a href="https://forge.example/v3"`} {
+		cell := models.Cell{State: models.CellDone, Product: &models.Product{Name: "2026.3", URL: address}}
+		if got := render(t, ctx, wayCell(models.UpstreamStage, cell)); !strings.Contains(got, want) || strings.Contains(got, "name") != (address == "") {
+			t.Errorf("at %q: %s", address, got)
+		}
+	}
+}
+
+// A preview says whether a file in dist-git has a part in it.
+func TestForeseenWith(t *testing.T) {
+	t.Parallel()
+	p := AutomationPage{Project: &models.Project{Name: "loom"}, Foresight: &models.Foresight{}}
+	ctx := sampleContext()
+	if got := render(t, ctx, foresight(p)); !strings.Contains(got, "as they stand in the form:") {
+		t.Errorf("without a file: %s", got)
+	}
+	p.File.Jobs = []models.JobType{models.JobKojiBuild}
+	if got := render(t, ctx, foresight(p)); !strings.Contains(got, "and the jobs of the file in dist-git:") {
+		t.Errorf("with a file: %s", got)
+	}
+}
