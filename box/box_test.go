@@ -3,6 +3,7 @@ package box
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
@@ -81,7 +82,11 @@ func newService(t *testing.T) *service {
 			return err
 		})
 	})
-	s.Server = httptest.NewServer(mux)
+	// Below a path of its own: what another test still sends to a service that had
+	// this port before is not for this one.
+	own := "/" + rand.Text()
+	s.Server = httptest.NewServer(http.StripPrefix(own, mux))
+	s.URL += own
 	t.Cleanup(s.Close)
 	return s
 }
