@@ -144,9 +144,10 @@ func timesPart(*http.Request) templ.Component {
 	return templ.ComponentFunc(func(ctx context.Context, w io.Writer) error {
 		now := FrameOf(ctx).Now
 		var parts []templ.Component
-		for _, age := range []time.Duration{10 * time.Second, 70 * time.Second, 8*m + 10*time.Second, 58 * m, 59*m + 40*time.Second, 5 * time.Hour, 23*time.Hour + 20*m, 23*time.Hour + 40*m, 50 * time.Hour, 6 * 24 * time.Hour, 8 * 24 * time.Hour, -5*m - 10*time.Second, -10 * time.Second, -30 * time.Hour} {
+		for _, age := range []time.Duration{10 * time.Second, 70 * time.Second, 8*m + 10*time.Second, 58 * m, 59*m + 40*time.Second, 5 * time.Hour, 23*time.Hour + 20*m, 23*time.Hour + 40*m, 50 * time.Hour, 6 * 24 * time.Hour, -5*m - 10*time.Second, -10 * time.Second, -30 * time.Hour} {
 			parts = append(parts, when(now.Add(-age)))
 		}
+		parts = append(parts, when(time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC))) // a date, the same at every look
 		for _, length := range []time.Duration{0, 5 * time.Second, 75 * time.Second, 4*m + 10*time.Second, time.Hour + 10*time.Second, 3*time.Hour + 4*m + 10*time.Second, 50*time.Hour + 10*time.Second} {
 			parts = append(parts, ticking(now.Add(-length), false), ticking(now.Add(-length), true))
 		}
