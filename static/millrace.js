@@ -296,6 +296,12 @@
 		tick();
 	});
 
+	// What a button asked for may come where nobody looks, below a long form.
+	document.addEventListener("htmx:after:swap", e => {
+		const part = e.target.dataset?.shows && one(e.target.dataset.shows);
+		if (part && part.getBoundingClientRect().top > innerHeight) part.scrollIntoView();
+	});
+
 	// ---- filters: the list follows the form, and the address follows both
 
 	document.addEventListener("htmx:config:request", e => {

@@ -13,6 +13,8 @@ import (
 const (
 	loomAutomation = "/packages/loom/automation"
 	previewText    = `document.querySelector("#automation-preview").textContent.replace(/\s+/g, " ")`
+	// previewInView says whether a preview can be seen without scrolling.
+	previewInView = `document.querySelector("#automation-preview").getBoundingClientRect().top < innerHeight`
 )
 
 // storyAutomate switches a package on as its packager, with no file anywhere.
@@ -22,8 +24,12 @@ func storyAutomate(t *testing.T, b *browsertest.Browser, d *liveDemo) {
 	tab.Until(`document.querySelector("#automation-readiness").textContent.includes("loom.spec can be edited")`, "true")
 	tab.Click("#switch-pull-from-upstream-on")
 	tab.Click(`input[name="pull_from_upstream.dist_git_branches"][value="f44"]`)
-	// The script shows what it would cause; nothing is saved.
+	// The script shows what it would cause, also on a phone, where it is far below; nothing is saved.
+	tab.Do(chromedp.EmulateViewport(390, 800))
+	tab.Until(`document.querySelector("#automation-preview").getBoundingClientRect().top > innerHeight`, "true")
 	tab.Click(`button[value="preview"]`)
+	tab.Until(previewInView, "true")
+	tab.Do(chromedp.EmulateViewport(1400, 900))
 	tab.Until(previewText+`.includes("2 pull requests on f44, rawhide") || `+previewText+`.includes("2 pull requests on rawhide, f44")`, "true")
 	tab.Until(previewText+`.includes("job: pull_from_upstream")`, "true")
 	if got := tab.Value(`document.querySelectorAll('[aria-labelledby="history-head"] tbody tr').length`); got != "0" {
@@ -53,9 +59,11 @@ func storyAutomateNoScript(t *testing.T, b *browsertest.Browser, d *liveDemo) {
 	if got := tab.Value(`document.querySelector("#pull-from-upstream-version-update-specifiers[aria-invalid]")?.value`); got != "about 3" {
 		t.Fatalf("the mistake is kept as %q", got)
 	}
+	tab.Do(chromedp.EmulateViewport(390, 800))
 	tab.Goto(d.URL + page)
 	tab.Click("#switch-pull-from-upstream-on")
 	tab.Follow(`button[value="preview"]`)
+	tab.Until(previewInView, "true")
 	if got := tab.Value(previewText); !strings.Contains(got, "1 pull request on rawhide") {
 		t.Errorf("the preview says %s", got)
 	}
