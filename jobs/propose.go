@@ -30,6 +30,7 @@ type Propose struct {
 	Releases  func(context.Context) (models.Releases, error)
 	Lookaside sources.Lookaside // nil: archives stay where they are
 	DataDir   string            // of work directories
+	Program   string            // this one with its version, as notes in dist-git name it
 	// Bug finds the bug by which release monitoring announced a version of a
 	// package, "" if there is none; nil looks for none.
 	Bug func(ctx context.Context, pkg, version string) (string, error)
@@ -267,7 +268,7 @@ func (k *Propose) request(ctx context.Context, w *Work, run *models.Run, origin 
 	p := w.Pipeline
 	r := sources.SyncRequest{
 		DistGit: origin, Package: &models.ConfigPackage{Name: w.View.Package, Settings: w.View.PackageSettings},
-		Branch: run.Target, Head: k.head(w, run), Lookaside: k.Lookaside,
+		Branch: run.Target, Head: k.head(w, run), Lookaside: k.Lookaside, MadeBy: k.Program,
 	}
 	if w.Step.Kind == models.PullFromUpstreamStep {
 		r.Pull, r.Version = true, p.Ref

@@ -89,7 +89,7 @@ jobs:
 		for _, version := range []string{"2.1", "1.3", "1.2"} {
 			p := f.ended(t, events[version])
 			if version == "2.1" {
-				want := []string{"pull_from_upstream rawhide passed", "pull_from_upstream f43 skipped The upstream released version 2.1 does not match specfile version 1.0 at branch f43 using the version_update_mask \"\\\\d+\"."}
+				want := []string{"pull_from_upstream rawhide passed", "pull_from_upstream f43 skipped The upstream released version 2.1 does not match specfile version 1.0 at branch f43 using the version_update_mask \"\\\\d+\"." + maskHint}
 				if diff := gocmp.Diff(want, outcomeOf(p)); diff != "" {
 					t.Error(diff)
 				}
@@ -195,7 +195,7 @@ jobs:
 		want := []string{
 			"pull_from_upstream rawhide passed",
 			"pull_from_upstream~2 f44 skipped Downstream specfile version 3.0 is higher than the version to propose (2.0). Skipping the update.",
-			"pull_from_upstream~2 f43 skipped The upstream released version 2.0 does not match specfile version 1.0 at branch f43 using the version_update_mask \"\\\\d+\".",
+			"pull_from_upstream~2 f43 skipped The upstream released version 2.0 does not match specfile version 1.0 at branch f43 using the version_update_mask \"\\\\d+\"." + maskHint,
 			"pull_from_upstream~2 f42 failed The package has no branch f42 in dist-git.",
 		}
 		if diff := gocmp.Diff(want, outcomeOf(f.ended(t, w.theEvent(t, models.UpstreamVersionEvent, 1)))); diff != "" {
@@ -206,3 +206,6 @@ jobs:
 		}
 	})
 }
+
+// maskHint is what people are told of a mask that keeps a release out.
+const maskHint = " If the branch shall have it, change version_update_mask in the package config: https://packit.dev/docs/configuration#version_update_mask"

@@ -1,6 +1,8 @@
 package sources
 
 import (
+	"fmt"
+
 	"millrace/models"
 	"millrace/models/rpm"
 	"millrace/models/specfile"
@@ -30,6 +32,12 @@ func notOlder(downstream, version string) error {
 	return nil
 }
 
+// wayIn says how a release that a key keeps out would come in, to whom that is a
+// surprise.
+func wayIn(key string) string {
+	return fmt.Sprintf("If the branch shall have it, change %s in the package config: https://packit.dev/docs/configuration#%s", key, key)
+}
+
 // wanted skips what version_update_mask and version_update_specifiers do not let in.
 func wanted(settings *models.PackageSettings, branch, current, version string, masked bool) error {
 	if mask := settings.VersionUpdateMask; mask != nil && masked {
@@ -38,8 +46,8 @@ func wanted(settings *models.PackageSettings, branch, current, version string, m
 			return &UserError{Message: "version_update_mask is not a usable regular expression:", Err: err}
 		}
 		if !allowed {
-			return skip("The upstream released version %s does not match specfile version %s at branch %s using the version_update_mask %q.",
-				version, current, branch, *mask)
+			return skip("The upstream released version %s does not match specfile version %s at branch %s using the version_update_mask %q. %s",
+				version, current, branch, *mask, wayIn("version_update_mask"))
 		}
 	}
 	if text := settings.VersionUpdateSpecifiers; text != nil && *text != "" {
@@ -48,7 +56,8 @@ func wanted(settings *models.PackageSettings, branch, current, version string, m
 			return &UserError{Message: "version_update_specifiers cannot be read:", Err: err}
 		}
 		if !specifier.Allows(version) {
-			return skip("The upstream released version %s does not satisfy the version_update_specifiers %q.", version, *text)
+			return skip("The upstream released version %s does not satisfy the version_update_specifiers %q. %s",
+				version, *text, wayIn("version_update_specifiers"))
 		}
 	}
 	return nil

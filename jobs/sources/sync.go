@@ -40,7 +40,7 @@ type SyncRequest struct {
 	Description  string   // upstream's of the release
 
 	Lookaside Lookaside // nil: archives are neither looked for nor kept there
-	Note      string    // how to sign commit messages; a line, may be empty
+	MadeBy    string    // the program and its version, for the note; may be empty
 
 	Work string    // an empty directory for our use
 	Log  io.Writer // what happens, for people to read; may be nil
@@ -290,19 +290,10 @@ func (s *syncing) applyPolicy(context.Context) error {
 	return wanted(&s.pkg.Settings, s.sync.Branch, s.spec.Version(), s.version, s.sync.Masked)
 }
 
-// Lines of the note that says whose repository this is.
-const syncNote = "README.packit"
-
 // commit commits what is different from the branch.
 func (s *syncing) commit(ctx context.Context) (*Synced, error) {
-	if s.pkg.Settings.CreateSyncNote {
-		text := "This repository is maintained by packit.\nhttps://packit.dev/\n"
-		if s.sync.Note != "" {
-			text += s.sync.Note + "\n"
-		}
-		if err := s.dist.write(syncNote, []byte(text)); err != nil {
-			return nil, unreadable(syncNote, err)
-		}
+	if err := s.writeNote(ctx); err != nil {
+		return nil, err
 	}
 	title, message, err := s.commitMessage(ctx)
 	if err != nil {
@@ -323,6 +314,33 @@ func (s *syncing) commit(ctx context.Context) (*Synced, error) {
 		Repo: s.distRepo, Commit: sha, Title: title, Message: message, Version: s.version, Tag: s.tag,
 		UpstreamCommit: s.upstream, Base: s.base, Uploaded: s.uploaded,
 	}, nil
+}
+
+// syncNote is the file that says whose repository this is.
+const syncNote = "README.packit"
+
+// writeNote writes the note, if the package wants it, into a commit that changes
+// something else too: that the note names another version of this program is no
+// reason for a commit, nor for a pull request.
+func (s *syncing) writeNote(ctx context.Context) error {
+	if !s.pkg.Settings.CreateSyncNote {
+		return nil
+	}
+	changes, err := s.distRepo.Dirty(ctx)
+	if err != nil {
+		return s.gitError(err)
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	text := "This repository is maintained by packit.\nhttps://packit.dev/\n"
+	if s.sync.MadeBy != "" {
+		text += "The file was generated using " + s.sync.MadeBy + ".\n"
+	}
+	if err := s.dist.write(syncNote, []byte(text)); err != nil {
+		return unreadable(syncNote, err)
+	}
+	return nil
 }
 
 // snipped is the line after which the output of commit-message counts.

@@ -132,7 +132,7 @@ func TestPullARelease(t *testing.T) {
 	t.Parallel()
 	m := newMill(t)
 	synced, file := m.must(m.request(pull, func(r *SyncRequest) {
-		r.Tag, r.Version, r.ResolvedBugs = "", "1.2", []string{"rhbz#2300001"}
+		r.Tag, r.Version, r.ResolvedBugs, r.MadeBy = "", "1.2", []string{"rhbz#2300001"}, "Millrace 1"
 	}))
 	spec := file("hello.spec")
 	for _, want := range []string{
@@ -166,7 +166,8 @@ func TestPullARelease(t *testing.T) {
 	if synced.Version != "1.2" || synced.Tag != "1.2" || synced.UpstreamCommit != sha || synced.Base != m.dist.git("rev-parse", "f43") {
 		t.Errorf("synced: %+v", synced)
 	}
-	if got := file("README.packit"); !strings.HasPrefix(got, "This repository is maintained by packit.\n") {
+	const note = "This repository is maintained by packit.\nhttps://packit.dev/\nThe file was generated using Millrace 1.\n"
+	if got := file("README.packit"); got != note {
 		t.Errorf("the note is %q", got)
 	}
 	files, err := synced.Repo.LsTree(t.Context(), synced.Commit, "", true)
@@ -174,6 +175,29 @@ func TestPullARelease(t *testing.T) {
 		t.Errorf("the archive is in git: %v, %v", files, err)
 	}
 
+}
+
+// TestNoteAlone: another version of the program, which the note names, is no commit
+// of its own.
+func TestNoteAlone(t *testing.T) {
+	t.Parallel()
+	m := newMill(t)
+	m.dist.write("hello.spec", "Name: hello\nVersion: 1.2\nRelease: %autorelease\nSummary: x\nLicense: MIT\n%description\nx\n%changelog\n%autochangelog\n")
+	m.dist.write("README.packit", "This repository is maintained by packit.\nhttps://packit.dev/\nThe file was generated using Millrace 1.\n")
+	m.dist.commit("Update to 1.2")
+	m.dist.git("branch", "--force", "f43")
+	to := func(version string) SyncRequest {
+		return m.request(pull, func(r *SyncRequest) {
+			r.Tag, r.Version, r.Upstream.URL, r.Lookaside, r.MadeBy = "", version, "", nil, "Millrace 2"
+		})
+	}
+	_, err := m.builder.SyncRelease(t.Context(), to("1.2"))
+	if skipped, ok := errors.AsType[*SkipError](err); !ok || !strings.Contains(skipped.Reason, "nothing to change") {
+		t.Errorf("the same version: %v", err)
+	}
+	if _, file := m.must(to("1.3")); !strings.HasSuffix(file("README.packit"), "using Millrace 2.\n") {
+		t.Errorf("the note with a new version is %q", file("README.packit"))
+	}
 }
 
 // TestProposeARelease: upstream's spec file comes, downstream's history stays.
@@ -206,9 +230,11 @@ func TestReleasesThatAreSkipped(t *testing.T) {
 		{"older", pull, func(r *SyncRequest) { r.Tag, r.Version, r.Upstream.URL = "", "0.8", "" },
 			"Downstream specfile version 0.9 is higher than the version to propose (0.8). Skipping the update."},
 		{"masked", "version_update_mask: '\\d+'\n" + pull, func(r *SyncRequest) { r.Masked = true },
-			`The upstream released version 1.2 does not match specfile version 0.9 at branch f43 using the version_update_mask "\\d+".`},
+			`The upstream released version 1.2 does not match specfile version 0.9 at branch f43 using the version_update_mask "\\d+". ` +
+				"If the branch shall have it, change version_update_mask in the package config: https://packit.dev/docs/configuration#version_update_mask"},
 		{"specifiers", "version_update_specifiers: '<1'\n" + pull, nil,
-			`The upstream released version 1.2 does not satisfy the version_update_specifiers "<1".`},
+			`The upstream released version 1.2 does not satisfy the version_update_specifiers "<1". ` +
+				"If the branch shall have it, change version_update_specifiers in the package config: https://packit.dev/docs/configuration#version_update_specifiers"},
 	}
 	m := newMill(t)
 	for _, test := range tests {
