@@ -301,7 +301,8 @@ func (k *BodhiUpdate) draft(ctx context.Context, w *Work, branch, tag string, bu
 }
 
 // draftOf reads bodhi_extra_params. What we fill in ourselves is overwritten
-// later; a type that is given counts.
+// later. A type that is given counts: Packit reads it and then makes each update an
+// enhancement all the same, which nobody who writes one can want.
 func draftOf(params map[string]any) (d *bodhi.Draft, unknown []string, err error) {
 	d = &bodhi.Draft{Type: "enhancement"}
 	text, err := json.Marshal(params)

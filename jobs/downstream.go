@@ -195,6 +195,24 @@ func (r *Runner) configOf(ctx context.Context, forge Forge, e *models.Event) (co
 	return config, "", nil
 }
 
+// ConfigOfPackage is the package config that counts for a package in dist-git, nil
+// if it has none.
+func (r *Runner) ConfigOfPackage(ctx context.Context, p *models.Project) (*models.PackageConfig, error) {
+	forge, err := r.Forge(p)
+	if err != nil {
+		return nil, err
+	}
+	e := &models.Event{Project: p}
+	known, err := r.Store.ProjectAt(ctx, p.Forge, p.Namespace, p.Name)
+	if err == nil {
+		e.ProjectID = known.ID
+	} else if !errors.Is(err, models.ErrNotFound) {
+		return nil, err
+	}
+	config, _, err := r.configOf(ctx, forge, e)
+	return config, err
+}
+
 // downstreamFacts looks up what planning must know of dist-git for the jobs that
 // are about it.
 func (r *Runner) downstreamFacts(ctx context.Context, e *models.Event, config *models.PackageConfig, facts *models.Facts) error {

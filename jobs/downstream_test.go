@@ -94,6 +94,7 @@ func newFedoraOn(t *testing.T, w *world, forge forgetest.Forge) *fedora {
 	g := &git.Git{}
 	f.propose = &Propose{
 		Engine: w.Engine, Packages: w.Packages, Forge: w.Runner.Forge, Releases: w.Runner.Releases, DataDir: t.TempDir(),
+		Config: w.Runner.ConfigOfPackage,
 		Builder: &sources.Builder{
 			Git: g, Cache: &git.Cache{Git: g, Dir: t.TempDir()}, Sandbox: &sandbox.Sandbox{},
 			Identity: git.Identity{Name: "Packit", Email: "packit@mill.example"}, Download: sources.Download{AllowPrivate: true},

@@ -9,16 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 
-	"millrace/clients/forge"
 	"millrace/clients/git"
 	"millrace/clients/httpx"
 	"millrace/jobs/sandbox"
 	"millrace/jobs/sources"
 	"millrace/models"
-	"millrace/models/rpm"
-	"millrace/models/store"
 )
 
 // Propose brings upstream releases to dist-git: a pull request for each branch.
@@ -31,6 +27,9 @@ type Propose struct {
 	Lookaside sources.Lookaside // nil: archives stay where they are
 	DataDir   string            // of work directories
 	Program   string            // this one with its version, as notes in dist-git name it
+	// Config is what counts for a package in dist-git, nil if nothing does; its
+	// DefaultBranch must be known. A nil Config looks for none.
+	Config func(ctx context.Context, pkg *models.Project) (*models.PackageConfig, error)
 	// Bug finds the bug by which release monitoring announced a version of a
 	// package, "" if there is none; nil looks for none.
 	Bug func(ctx context.Context, pkg, version string) (string, error)
@@ -158,12 +157,9 @@ func (k *Propose) bring(ctx context.Context, w *Work, run *models.Run, log *logW
 	if err != nil {
 		return Outcome{}, fmt.Errorf("getting our fork of %s: %w", repo, err)
 	}
-	proposal, err := k.proposal(ctx, w, run, synced, request.ResolvedBugs)
-	if err != nil {
-		return Outcome{}, err
-	}
-	proposal.Fork, proposal.Head = fork.CloneURL, request.Head
-	var pull forge.PullRequest
+	proposal := k.proposal(w, run, synced, request)
+	k.addCustoms(ctx, w, proposal, origin, fork)
+	var pull opened
 	err = k.Engine.alone(ctx, "git:"+fork.CloneURL, w.Group.Key, func(ctx context.Context) error {
 		if err := k.giveWay(ctx, w, run, request.Head, synced.Version); err != nil { // who was here first may have brought a newer one
 			return err
@@ -176,7 +172,7 @@ func (k *Propose) bring(ctx context.Context, w *Work, run *models.Run, log *logW
 		if err != nil {
 			return notPushed(repo, remote, err)
 		}
-		pull, err = k.open(ctx, repo, fork.Path, proposal, w.Group.Epoch > 1)
+		pull, err = k.open(ctx, repo, fork.Path, proposal, proposal.Body(), w.Group.Epoch > 1)
 		return err
 	})
 	if err != nil {
@@ -213,46 +209,6 @@ func (k *Propose) version(w *Work) string {
 		return w.Pipeline.Ref
 	}
 	return w.View.VersionOf(w.Pipeline.Ref)
-}
-
-// giveWay skips a release that would take the place of a newer one: the pull request
-// that is open for it. In which order they come to their turn does not matter.
-func (k *Propose) giveWay(ctx context.Context, w *Work, run *models.Run, head, version string) error {
-	repo := k.repo(w)
-	open, err := k.Packages.Pulls(ctx, repo, forge.Filter{Target: run.Target, Source: head, Author: k.Packages.User})
-	if err != nil {
-		return fmt.Errorf("looking for our pull request to %s of %s: %w", run.Target, repo, err)
-	}
-	for _, pull := range open {
-		proposed := models.ProposedVersion(pull.Title, run.Target)
-		if proposed == "" {
-			proposed, err = k.knownVersion(ctx, repo, pull.Number)
-		}
-		if err != nil {
-			return err
-		}
-		if proposed != "" && rpm.CompareVersions(proposed, version) > 0 {
-			return &sources.SkipError{Reason: fmt.Sprintf("Pull request %d is open for the newer version %s, and %s does not take its place.", pull.Number, proposed, version)}
-		}
-	}
-	return nil
-}
-
-// knownVersion is what we remember a pull request to be about, whatever somebody
-// called it since; empty if we do not.
-func (k *Propose) knownVersion(ctx context.Context, repo string, number int) (string, error) {
-	project, err := k.Packages.Project(repo)
-	if err != nil {
-		return "", err
-	}
-	known, err := k.Engine.Store.Product(ctx, models.PullRefOf(project, number))
-	if errors.Is(err, models.ErrNotFound) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	return known.Version, nil
 }
 
 // repo is the package that the step is about.
@@ -363,98 +319,6 @@ func (k *Propose) bugs(ctx context.Context, w *Work, r sources.SyncRequest) ([]s
 	return []string{bug}, nil
 }
 
-func (k *Propose) proposal(ctx context.Context, w *Work, run *models.Run, synced *sources.Synced, bugs []string) (*models.Proposal, error) {
-	p := &models.Proposal{
-		Branch: run.Target, Version: synced.Version, Bugs: bugs, Package: w.View.Downstream(),
-		Tag: synced.Tag, Commit: synced.UpstreamCommit, RunURL: fmt.Sprintf("%s/runs/%d", k.Engine.Base, run.ID),
-	}
-	if m := w.Pipeline.Event.Message; m != nil {
-		p.Monitoring = m.UpstreamID
-	}
-	upstream := w.Pipeline.Project.URL
-	if w.Step.Kind == models.PullFromUpstreamStep {
-		upstream = ""
-		if url := w.View.UpstreamProjectURL; url != nil {
-			upstream = *url
-		}
-	}
-	if project, err := models.ParseProjectURL(upstream); err == nil && synced.Tag != "" {
-		p.TagURL, p.CommitURL = project.TreeURL(synced.Tag), project.CommitURL(synced.UpstreamCommit)
-	}
-	return p, nil
-}
-
-// open opens the pull request, or brings the open one up to date: there is at
-// most one for a branch and kind of job. again says that this is not the first
-// try.
-func (k *Propose) open(ctx context.Context, repo, fork string, p *models.Proposal, again bool) (forge.PullRequest, error) {
-	open, err := k.Packages.Pulls(ctx, repo, forge.Filter{Target: p.Branch, Source: p.Head, SourceRepo: fork, Author: k.Packages.User})
-	if err != nil {
-		return forge.PullRequest{}, fmt.Errorf("looking for our pull request to %s of %s: %w", p.Branch, repo, err)
-	}
-	if len(open) == 0 && again {
-		// An earlier try may have opened it although we do not know, and somebody
-		// merged it already: it names the run.
-		ended, err := k.Packages.Pulls(ctx, repo, forge.Filter{Ended: true, Target: p.Branch, Source: p.Head, Author: k.Packages.User})
-		if err != nil {
-			return forge.PullRequest{}, fmt.Errorf("looking for our pull request to %s of %s: %w", p.Branch, repo, err)
-		}
-		for _, pull := range ended {
-			if strings.Contains(pull.Body, "("+p.RunURL+")") {
-				return pull, nil
-			}
-		}
-	}
-	if len(open) == 0 {
-		return k.Packages.CreatePull(ctx, repo, forge.NewPull{Title: p.Title(), Body: p.Body(), Target: p.Branch, SourceRepo: fork, Source: p.Head})
-	}
-	pull := open[0]
-	if pull.Title == p.Title() && pull.Body == p.Body() {
-		return pull, nil
-	}
-	if err := k.Packages.EditPull(ctx, repo, pull.Number, p.Title(), p.Body()); err != nil {
-		return pull, fmt.Errorf("update of existing PR %s failed: %w", pull.URL, err)
-	}
-	return pull, nil
-}
-
-// follow proposes the commit of another branch to the run's branch, as it is.
-func (k *Propose) follow(ctx context.Context, w *Work, run, followed *models.Run) (Outcome, error) {
-	repo := k.repo(w)
-	fork, err := k.Packages.Fork(ctx, repo, k.Packages.User)
-	if err != nil {
-		return Outcome{}, fmt.Errorf("getting our fork of %s: %w", repo, err)
-	}
-	made, err := k.Packages.Pull(ctx, repo, followed.Data.PullNumber)
-	if err != nil {
-		return Outcome{}, fmt.Errorf("reading the pull request to %s: %w", followed.Target, err)
-	}
-	p := &models.Proposal{Branch: run.Target, Version: followed.Data.Version, Head: followed.Data.HeadBranch}
-	if err := k.mayFollow(ctx, w, run, p.Version); err != nil {
-		return Outcome{}, err
-	}
-	var pull forge.PullRequest
-	err = k.Engine.alone(ctx, "git:"+fork.CloneURL, w.Group.Key, func(ctx context.Context) error {
-		if err := k.giveWay(ctx, w, run, p.Head, p.Version); err != nil {
-			return err
-		}
-		open, err := k.Packages.Pulls(ctx, repo, forge.Filter{Target: run.Target, Source: p.Head, SourceRepo: fork.Path, Author: k.Packages.User})
-		if err != nil {
-			return fmt.Errorf("looking for our pull request to %s of %s: %w", run.Target, repo, err)
-		}
-		if len(open) > 0 {
-			pull = open[0]
-			return k.Packages.EditPull(ctx, repo, pull.Number, p.Title(), made.Body)
-		}
-		pull, err = k.Packages.CreatePull(ctx, repo, forge.NewPull{Title: p.Title(), Body: made.Body, Target: run.Target, SourceRepo: fork.Path, Source: p.Head})
-		return err
-	})
-	if err != nil {
-		return Outcome{}, err
-	}
-	return k.proposed(w, run, pull, p.Version, followed.Data.Commit, p.Head), nil
-}
-
 // mayFollow applies to a branch that gets the commit of another what its own spec file
 // says of the release, as for any branch.
 func (k *Propose) mayFollow(ctx context.Context, w *Work, run *models.Run, version string) error {
@@ -488,28 +352,4 @@ func (k *Propose) mayFollow(ctx context.Context, w *Work, run *models.Run, versi
 // released, and not for Rawhide.
 func masked(releases models.Releases, branch string) bool {
 	return slices.Contains(releases.Branches("", "fedora-branched", "epel-all"), branch)
-}
-
-// proposed is the outcome with a pull request.
-func (k *Propose) proposed(w *Work, run *models.Run, pull forge.PullRequest, version, commit, head string) Outcome {
-	data := run.Data
-	data.PullNumber, data.HeadBranch, data.Commit, data.Version = pull.Number, head, commit, version
-	o := Outcome{Runs: []Update{{
-		Run: run, State: models.Passed, ExternalID: fmt.Sprintf("%s#%d", k.repo(w), pull.Number), ExternalURL: pull.URL, Data: &data,
-	}}}
-	project, err := k.Packages.Project(k.repo(w))
-	if err != nil {
-		return o
-	}
-	o.Products = []Made{{
-		Product: &models.Product{
-			Kind: models.PullProduct, Key: models.PullRefOf(project, pull.Number).Key, Package: w.View.Downstream(),
-			Branch: run.Target, Name: fmt.Sprintf("PR %d", pull.Number), Version: version, State: models.ProductOpen, URL: pull.URL, RunID: run.ID,
-			PollAt: store.Now().Add(k.Engine.Timing.Poll),
-			Data:   models.ProductData{Number: pull.Number, Head: commit, Author: k.Packages.User},
-		},
-		Project: project,
-		From:    []models.ProductRef{models.ReleaseRefOf(w.Pipeline.Project, w.Pipeline.Ref)},
-	}}
-	return o
 }

@@ -77,6 +77,7 @@ func (s ProductState) Finished() bool {
 type ProductData struct {
 	Number     int       `json:"number,omitempty"`      // pull request
 	Head       string    `json:"head,omitempty"`        // pull request: hash of its newest commit
+	Described  string    `json:"described,omitempty"`   // pull request: hash of the description that we gave it
 	Commit     string    `json:"commit,omitempty"`      // commit: its hash; pull request: what it was merged as
 	Checks     string    `json:"checks,omitempty"`      // pull request: what CI says of its head: passed, failed, running
 	Author     string    `json:"author,omitempty"`      // who opened, merged, built it

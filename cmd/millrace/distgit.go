@@ -108,7 +108,7 @@ func (v *service) packages() *jobs.Packages {
 func (v *service) propose(builder *sources.Builder, data string) *jobs.Propose {
 	k := &jobs.Propose{
 		Engine: v.runner.Engine, Builder: builder, Packages: v.runner.Packages, Forge: v.runner.Forge, Releases: v.runner.Releases, DataDir: data,
-		Program: "Millrace " + version,
+		Program: "Millrace " + version, Config: v.runner.ConfigOfPackage,
 	}
 	if v.settings.Lookaside.URL != "" {
 		k.Lookaside = v.lookaside()
