@@ -26,6 +26,9 @@ type DistGit interface {
 	GroupMembers(ctx context.Context, repo, group string) ([]string, error)
 	HasCommit(ctx context.Context, repo, user, branch string) (bool, error)
 
+	// Grant lets somebody commit to a repository that is ours, or takes that away.
+	Grant(ctx context.Context, repo string, g forge.Grant) error
+
 	// RepositoriesOf are the names of the repositories in a namespace that user may
 	// do anything with, sorted.
 	RepositoriesOf(ctx context.Context, user, namespace string) ([]string, error)

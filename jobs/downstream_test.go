@@ -35,6 +35,7 @@ type fedora struct {
 	*world
 	distGit  *fakeforge.Forge
 	forge    *forgetest.Server // that has the packages of distGit
+	on       forgetest.Forge   // which that is
 	archives *httptest.Server  // of upstream
 	cache    *lookasidefake.Server
 	propose  *Propose
@@ -59,7 +60,7 @@ func onForges(t *testing.T, f func(t *testing.T, f *fedora)) {
 
 func newFedoraOn(t *testing.T, w *world, forge forgetest.Forge) *fedora {
 	t.Helper()
-	f := &fedora{world: w}
+	f := &fedora{world: w, on: forge}
 	var err error
 	if f.distGit, err = fakeforge.New(fakeforge.Config{Dir: t.TempDir()}); err != nil {
 		t.Fatal(err)

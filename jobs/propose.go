@@ -179,6 +179,7 @@ func (k *Propose) bring(ctx context.Context, w *Work, run *models.Run, log *logW
 		return Outcome{}, err
 	}
 	fmt.Fprintf(log, "==> Pull request %s\n", pull.URL)
+	k.share(ctx, w, repo, fork)
 	return k.proposed(w, run, pull, synced.Version, synced.Commit, request.Head), nil
 }
 

@@ -2,6 +2,7 @@ package forge
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -46,6 +47,70 @@ func (a *Access) Keepers() []string {
 		return admins
 	}
 	return named(a.Committers, a.CommitterGroups)
+}
+
+// Grant is that a user or a group may commit to all branches of a repository, or that
+// they may do nothing to it any more.
+type Grant struct {
+	Name   string
+	Group  bool
+	Commit bool
+}
+
+// Grants are what is missing for a fork to be open to those who may commit to the whole
+// of the repository, and to nobody else. Whose fork it is stays out of it, and so do
+// teams of an organization ("rpms/kernel"), which a person's fork cannot be shared with;
+// Forgejo tells their members as committers. What is taken away comes first.
+func (a *Access) Grants(fork *Access) []Grant {
+	people := slices.Concat(a.Admins, a.Committers)
+	if a.Owner != "" && !a.Orphaned() {
+		people = append(people, a.Owner)
+	}
+	own := func(name string) bool { return name == fork.Owner }
+	all := differences(slices.DeleteFunc(people, own), slices.Concat(fork.Admins, fork.Committers), slices.DeleteFunc(names(fork.Collaborators), own), false)
+	isTeam := func(name string) bool { return strings.Contains(name, "/") }
+	groups := slices.DeleteFunc(slices.Concat(a.AdminGroups, a.CommitterGroups), isTeam)
+	all = append(all, differences(groups, slices.Concat(fork.AdminGroups, fork.CommitterGroups), names(fork.CollaboratorGroups), true)...)
+	slices.SortStableFunc(all, func(a, b Grant) int {
+		switch {
+		case a.Commit == b.Commit:
+			return strings.Compare(a.Name, b.Name)
+		case b.Commit:
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// differences are what it takes from those who have a right, or a part of it, to those
+// who are to have it.
+func differences(wanted, have, part []string, group bool) []Grant {
+	var all []Grant
+	add := func(g Grant) {
+		if !slices.Contains(all, g) {
+			all = append(all, g)
+		}
+	}
+	for _, name := range wanted {
+		if !slices.Contains(have, name) {
+			add(Grant{name, group, true})
+		}
+	}
+	for _, name := range slices.Concat(have, part) {
+		if !slices.Contains(wanted, name) {
+			add(Grant{name, group, false})
+		}
+	}
+	return all
+}
+
+func names(all []Collaborator) []string {
+	var names []string
+	for _, c := range all {
+		names = append(names, c.Name)
+	}
+	return names
 }
 
 // Collaborator is a user or a group that may commit to some branches.

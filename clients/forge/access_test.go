@@ -51,3 +51,37 @@ func TestKeepers(t *testing.T) {
 		}
 	}
 }
+
+func TestGrants(t *testing.T) {
+	t.Parallel()
+	pkg := forge.Access{
+		Owner: "ada", Admins: []string{"bo"}, Committers: []string{"cy", "packit", "bo"}, Collaborators: []forge.Collaborator{{Name: "di"}},
+		AdminGroups: []string{"sig"}, CommitterGroups: []string{"looms"}, CollaboratorGroups: []forge.Collaborator{{Name: "some"}},
+	}
+	tests := []struct {
+		name string
+		pkg  forge.Access
+		fork forge.Access
+		want []forge.Grant
+	}{
+		{"a new fork", pkg, forge.Access{Owner: "packit"}, []forge.Grant{
+			{Name: "ada", Commit: true}, {Name: "bo", Commit: true}, {Name: "cy", Commit: true},
+			{Name: "looms", Group: true, Commit: true}, {Name: "sig", Group: true, Commit: true},
+		}},
+		{"nothing differs", pkg, forge.Access{
+			Owner: "packit", Admins: []string{"ada"}, Committers: []string{"cy", "bo"}, AdminGroups: []string{"looms"}, CommitterGroups: []string{"sig"},
+		}, nil},
+		{"some left", forge.Access{Owner: "ada"}, forge.Access{
+			Owner: "packit", Admins: []string{"eve"}, Committers: []string{"ada", "bo"}, Collaborators: []forge.Collaborator{{Name: "di"}, {Name: "packit"}},
+			CommitterGroups: []string{"sig"}, CollaboratorGroups: []forge.Collaborator{{Name: "some"}},
+		}, []forge.Grant{{Name: "bo"}, {Name: "di"}, {Name: "eve"}, {Name: "sig", Group: true}, {Name: "some", Group: true}}},
+		{"one who had a part", forge.Access{Owner: "ada"}, forge.Access{Owner: "packit", Collaborators: []forge.Collaborator{{Name: "ada"}}}, []forge.Grant{{Name: "ada", Commit: true}}},
+		{"a team", forge.Access{Committers: []string{"ada"}, AdminGroups: []string{"rpms/sig"}}, forge.Access{Owner: "packit", Committers: []string{"ada"}}, nil},
+		{"an orphan", forge.Access{Owner: "orphan"}, forge.Access{Owner: "packit", Committers: []string{"ada"}}, []forge.Grant{{Name: "ada"}}},
+	}
+	for _, test := range tests {
+		if got := test.pkg.Grants(&test.fork); !slices.Equal(got, test.want) {
+			t.Errorf("%s: %+v, want %+v", test.name, got, test.want)
+		}
+	}
+}

@@ -215,3 +215,26 @@ func (c *Client) team(ctx context.Context, at, owner, name string) (int64, error
 	}
 	return found, err
 }
+
+// Grant lets a user write to a repository, or takes the rights of a collaborator away;
+// only admins of the repository may. Teams are not looked after here: they belong to
+// organizations, and cannot have a right in the fork of a person.
+func (c *Client) Grant(ctx context.Context, repo string, g forge.Grant) error {
+	at, err := address(repo)
+	if err != nil {
+		return err
+	}
+	if g.Group || !forge.Name(g.Name) {
+		return fmt.Errorf("%.80q is not the name of a user", g.Name)
+	}
+	at += "/collaborators/" + g.Name
+	if g.Commit {
+		err = c.call(ctx, "repo.collaborator.put", http.MethodPut, at, nil, map[string]string{"permission": "write"}, nil)
+	} else {
+		err = c.call(ctx, "repo.collaborator.delete", http.MethodDelete, at, nil, nil, nil)
+	}
+	if err != nil {
+		return fmt.Errorf("changing what %s may do to %s: %w", g.Name, repo, err)
+	}
+	return nil
+}

@@ -99,3 +99,26 @@ func (c *Client) HasCommit(ctx context.Context, repo, user, branch string) (bool
 	}
 	return answer.HasCommit, nil
 }
+
+// Grant lets a user or a group commit to a project, or takes all rights from them; only
+// admins of the project may, with the right "modify_project" of the token.
+func (c *Client) Grant(ctx context.Context, repo string, g forge.Grant) error {
+	at, err := address(repo)
+	if err != nil {
+		return err
+	}
+	if !forge.Name(g.Name) {
+		return fmt.Errorf("%.80q is nobody's name", g.Name)
+	}
+	form := url.Values{"user_type": {"user"}, "name": {g.Name}}
+	if g.Group {
+		form.Set("user_type", "group")
+	}
+	if g.Commit { // without it rights are taken away
+		form.Set("acl", "commit")
+	}
+	if err := c.post(ctx, "project.modifyacls", at+"/git/modifyacls", form, nil); err != nil {
+		return fmt.Errorf("changing what %s may do to %s: %w", g.Name, repo, err)
+	}
+	return nil
+}

@@ -1,7 +1,9 @@
 package pagure_test
 
 import (
+	"errors"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,5 +146,33 @@ func TestAddresses(t *testing.T) {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
+	}
+}
+
+// TestGrantGroup: groups get rights as people do, by a token that has the right to do so.
+func TestGrantGroup(t *testing.T) {
+	t.Parallel()
+	packages, _, client := pagureOf(t)
+	err := errors.Join(packages.SetGroup("looms", "lea"), packages.SetToken("all", fakeforge.Token{Login: "alice"}),
+		packages.SetToken("few", fakeforge.Token{Login: "alice", Rights: []string{"fork_project"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Token = "few"
+	if err := client.Grant(t.Context(), "rpms/hello", forge.Grant{Name: "looms", Group: true, Commit: true}); err == nil || !strings.Contains(err.Error(), "modify_project") {
+		t.Errorf("with a token that may not: %v", err)
+	}
+	client.Token = "all"
+	for _, want := range []bool{true, false} {
+		if err := client.Grant(t.Context(), "rpms/hello", forge.Grant{Name: "looms", Group: true, Commit: want}); err != nil {
+			t.Error(err)
+		}
+		access, err := client.Access(t.Context(), "rpms/hello")
+		if err != nil || slices.Contains(access.CommitterGroups, "looms") != want || packages.MayCommit("rpms/hello", "lea", "rawhide") != want {
+			t.Errorf("granted %t: %+v, %v", want, access, err)
+		}
+	}
+	if err := client.Grant(t.Context(), "rpms/hello", forge.Grant{Name: "lea", Group: true, Commit: true}); !pagure.IsNotFound(err) {
+		t.Errorf("a group that is none: %v", err)
 	}
 }

@@ -29,6 +29,7 @@ type Client interface {
 	Retired(ctx context.Context, repo, branch string) (retired bool, why string, err error)
 	HasCommit(ctx context.Context, repo, user, branch string) (bool, error)
 	Access(ctx context.Context, repo string) (*forge.Access, error)
+	Grant(ctx context.Context, repo string, g forge.Grant) error
 	GroupMembers(ctx context.Context, repo, group string) ([]string, error)
 	User(ctx context.Context) (string, error)
 	RepositoriesOf(ctx context.Context, user, namespace string) ([]string, error)
@@ -126,6 +127,7 @@ func Story(t *testing.T, f *fakeforge.Forge, c Client) {
 	}
 	looksAround(t, f, c)
 	fork := forks(t, c)
+	shares(t, f, c, fork)
 	sha := Update(t, repo, fork, "1.1-rawhide", "1.1")
 	n := forge.NewPull{Title: "Update to 1.1", Body: "Upstream tag: 1.1\n\nSays *everything*.", Target: "rawhide", SourceRepo: fork.Path, Source: "1.1-rawhide"}
 	pull, err := c.CreatePull(ctx, Repo, n)
@@ -231,6 +233,41 @@ func forks(t *testing.T, c Client) forge.Repository {
 		t.Errorf("fork %+v", fork)
 	}
 	return fork
+}
+
+// shares lets others commit to the fork, as whose it is may, and to nothing else.
+func shares(t *testing.T, f *fakeforge.Forge, c Client, fork forge.Repository) {
+	t.Helper()
+	ctx := t.Context()
+	if err := errors.Join(f.AddPerson("bo", "Bo"), f.AddPerson("cy", "Cy")); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		grant forge.Grant
+		want  []string // committers afterwards
+	}{
+		{forge.Grant{Name: "bo", Commit: true}, []string{"bo"}},
+		{forge.Grant{Name: "bo", Commit: true}, []string{"bo"}},
+		{forge.Grant{Name: "cy", Commit: true}, []string{"bo", "cy"}},
+		{forge.Grant{Name: "bo"}, []string{"cy"}},
+		{forge.Grant{Name: "cy"}, nil},
+	} {
+		if err := c.Grant(ctx, fork.Path, step.grant); err != nil {
+			t.Errorf("%+v: %v", step.grant, err)
+		}
+		access, err := c.Access(ctx, fork.Path)
+		if err != nil || access.Owner != Bot || len(access.Admins) != 0 || !slices.Equal(access.Committers, step.want) {
+			t.Errorf("after %+v: %+v, %v", step.grant, access, err)
+		}
+	}
+	if err := c.Grant(ctx, Repo, forge.Grant{Name: "bo", Commit: true}); err == nil || f.MayCommit(Repo, "bo", "rawhide") {
+		t.Errorf("who may not change the rights of a package did: %v", err)
+	}
+	for _, name := range []string{"nobody-there", "../x"} {
+		if err := c.Grant(ctx, fork.Path, forge.Grant{Name: name, Commit: true}); err == nil {
+			t.Errorf("%s may commit", name)
+		}
+	}
 }
 
 func finds(t *testing.T, c Client, fork forge.Repository, pull forge.PullRequest) {

@@ -1,6 +1,7 @@
 package forgejofake
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -60,6 +61,38 @@ func (f *Fake) showPermission(c *call) (any, error) {
 	}
 	permission := f.permission(c.repo, login)
 	return object{"permission": permission, "role_name": permission, "user": f.userJSON(login)}, nil
+}
+
+// putCollaborator gives somebody a right in a repository.
+func (f *Fake) putCollaborator(c *call) (any, error) {
+	level, ok := map[string]fakeforge.Level{
+		"": fakeforge.Committer, "read": fakeforge.Ticketer, "write": fakeforge.Committer, "admin": fakeforge.Admin,
+	}[c.in["permission"]]
+	if !ok {
+		return nil, &refusal{http.StatusUnprocessableEntity, "[Permission]: In"}
+	}
+	return nil, f.setLevel(c, level)
+}
+
+// deleteCollaborator takes the rights away that somebody has in person. That there are
+// none is fine.
+func (f *Fake) deleteCollaborator(c *call) (any, error) { return nil, f.setLevel(c, fakeforge.Nobody) }
+
+func (f *Fake) setLevel(c *call, level fakeforge.Level) error {
+	login := c.r.PathValue("user")
+	if _, known := f.forge.Person(login); !known {
+		return &refusal{http.StatusUnprocessableEntity, "user does not exist [uid: 0, name: " + login + "]"}
+	}
+	if f.forge.Level(c.repo.Path, c.login) < fakeforge.Admin {
+		return &refusal{http.StatusForbidden, "user should be an owner or a collaborator with admin write of a repository"}
+	}
+	if login == c.repo.Access.Owner {
+		return nil
+	}
+	if err := f.forge.Grant(c.repo.Path, login, false, level); err != nil && !errors.Is(err, fakeforge.ErrState) {
+		return err
+	}
+	return nil
 }
 
 // listAssignees are all who may write, without pages.

@@ -186,7 +186,7 @@ func (f *Fake) on(status int, serve func(*call) (any, error)) http.HandlerFunc {
 					return nil, notFound()
 				}
 			}
-			if r.Method != http.MethodGet {
+			if r.Method != http.MethodGet && r.Method != http.MethodDelete {
 				if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&c.in); err != nil {
 					return nil, &refusal{http.StatusUnprocessableEntity, err.Error()}
 				}
@@ -271,6 +271,8 @@ func (f *Fake) routes() *http.ServeMux {
 	mux.HandleFunc("GET /api/v1/version", f.on(ok, func(*call) (any, error) { return object{"version": "12.0.4+gitea-1.22.0"}, nil }))
 	mux.HandleFunc("GET "+repo+"/collaborators", f.on(ok, f.listCollaborators))
 	mux.HandleFunc("GET "+repo+"/collaborators/{user}/permission", f.on(ok, f.showPermission))
+	mux.HandleFunc("PUT "+repo+"/collaborators/{user}", f.on(http.StatusNoContent, f.putCollaborator))
+	mux.HandleFunc("DELETE "+repo+"/collaborators/{user}", f.on(http.StatusNoContent, f.deleteCollaborator))
 	mux.HandleFunc("GET "+repo+"/assignees", f.on(ok, f.listAssignees))
 	mux.HandleFunc("GET "+repo+"/teams", f.on(ok, f.listRepoTeams))
 	mux.HandleFunc("GET /api/v1/orgs/{organization}/teams", f.on(ok, f.listTeams))

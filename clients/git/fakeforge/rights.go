@@ -1,6 +1,7 @@
 package fakeforge
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strings"
@@ -115,4 +116,33 @@ func matches(pattern, branch string) bool {
 	plain := func(s string) string { return strings.ReplaceAll(s, "/", "\x01") }
 	ok, err := path.Match(plain(pattern), plain(branch))
 	return err == nil && ok
+}
+
+// Grant puts a login, or a group, on a level of a repository alone: Ticketer, Committer
+// or Admin. Nobody takes all rights away; that is ErrState if there were none.
+func (f *Forge) Grant(path, name string, group bool, level Level) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, err := f.repo(path)
+	if err != nil {
+		return err
+	}
+	a := r.Access.clone()
+	lists, some := map[Level]*[]string{Ticketer: &a.Ticketers, Committer: &a.Committers, Admin: &a.Admins}, a.Collaborators
+	if group {
+		lists, some = map[Level]*[]string{Committer: &a.CommitterGroups, Admin: &a.AdminGroups}, a.CollaboratorGroups
+	}
+	_, had := some[name]
+	delete(some, name)
+	for _, list := range lists {
+		had = had || slices.Contains(*list, name)
+		*list = slices.DeleteFunc(*list, func(one string) bool { return one == name })
+	}
+	if list := lists[level]; list != nil {
+		*list = append(*list, name)
+	} else if !had {
+		return fmt.Errorf("%s has no rights in %s: %w", name, path, ErrState)
+	}
+	r.Access = a
+	return f.save(r)
 }

@@ -55,6 +55,7 @@ var endpoints = []endpoint{
 	{"GET", "", "", (*Fake).showProject},
 	{"GET", "contributors", "", (*Fake).showContributors},
 	{"GET", "hascommit", "", (*Fake).showHasCommit},
+	{"POST", "git/modifyacls", "modify_project", (*Fake).modifyACLs},
 	{"GET", "git/urls", "", (*Fake).showURLs},
 	{"GET", "git/branches", "", (*Fake).listBranches},
 	{"POST", "git/branch", "create_branch", (*Fake).createBranch},

@@ -2,6 +2,7 @@ package pagurefake
 
 import (
 	"cmp"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -81,6 +82,40 @@ func (f *Fake) showContributors(c *call) (any, error) {
 		"users":  levels(append(list(a.Admins), a.Owner), a.Committers, a.Ticketers, a.Collaborators),
 		"groups": levels(a.AdminGroups, a.CommitterGroups, nil, a.CollaboratorGroups),
 	}, nil
+}
+
+// modifyACLs gives somebody a right in a project, or takes all away if none is named.
+func (f *Fake) modifyACLs(c *call) (any, error) {
+	if err := required(c.form, "user_type", "name"); err != nil {
+		return nil, err
+	}
+	level, ok := map[string]fakeforge.Level{
+		"": fakeforge.Nobody, "ticket": fakeforge.Ticketer, "commit": fakeforge.Committer, "admin": fakeforge.Admin,
+	}[c.form.Get("acl")]
+	if !ok {
+		return nil, invalid("acl", "Not a valid choice")
+	}
+	name, group := c.form.Get("name"), c.form.Get("user_type") == "group"
+	if f.forge.Level(c.repo.Path, c.login) < fakeforge.Admin && (level != fakeforge.Nobody || name != c.login) {
+		return nil, &refusal{401, "EMODIFYPROJECTNOTALLOWED", "You are not allowed to modify this project", nil}
+	}
+	if _, known := f.forge.Group(name); group && !known {
+		return nil, &refusal{404, "ENOGROUP", "Group not found", nil}
+	}
+	if _, known := f.forge.Person(name); !group && !known {
+		return nil, &refusal{404, "ENOUSER", "No such user found", nil}
+	}
+	if name != c.repo.Access.Owner || group { // who is the owner stays it
+		err := f.forge.Grant(c.repo.Path, name, group, level)
+		if errors.Is(err, fakeforge.ErrState) && !group {
+			return nil, &refusal{400, "EINVALIDREQ", "Invalid or incomplete input submitted", "User does not have any rights on the repo"}
+		}
+		if err != nil && !errors.Is(err, fakeforge.ErrState) {
+			return nil, err
+		}
+	}
+	repo, err := f.forge.Repo(c.repo.Path)
+	return f.projectJSON(f.address(c.r), repo), err
 }
 
 func (f *Fake) showHasCommit(c *call) (any, error) {
