@@ -76,7 +76,7 @@ func (r *Runner) aboutPush(ctx context.Context, e *models.Event, m *models.Messa
 			return about, fmt.Errorf("reading pull request %d of %s: %w", number, e.Project.Path(), err)
 		}
 		if err == nil {
-			about.downstream.Author = pull.Author
+			about.downstream.Author, about.labels = pull.Author, pull.Labels
 		}
 		commit.From = []models.ProductRef{models.PullRefOf(&project, number)}
 		if err := r.watchNow(ctx, commit.From[0]); err != nil {

@@ -33,7 +33,7 @@ func (f PackagesForge) PullRequest(ctx context.Context, p *models.Project, numbe
 		source = f.URL + "/" + pull.SourceRepo
 	}
 	return PullRequest{
-		Open: pull.Open, HeadSHA: pull.Head, Branch: pull.Source, SourceURL: source, Target: pull.Target, Title: pull.Title, Author: pull.Author,
+		Open: pull.Open, HeadSHA: pull.Head, Branch: pull.Source, SourceURL: source, Target: pull.Target, Title: pull.Title, Author: pull.Author, Labels: pull.Labels,
 	}, nil
 }
 

@@ -162,11 +162,11 @@ func (p *planner) buildObstacle(view *JobView, d *Downstream) string {
 	case p.event.Kind != PushEvent:
 		return "It waits for a commit in dist-git."
 	}
-	if reason := p.branchObstacle(view, d); reason != "" {
-		return reason
-	}
 	if d.Author != "" && !view.LabelsAllow(p.facts.Labels) {
 		return labelObstacle(view.Require.Label, p.facts.Labels)
+	}
+	if reason := p.branchObstacle(view, d); reason != "" {
+		return reason
 	}
 	if len(d.Changed) > 0 && !slices.ContainsFunc(d.Changed, func(f string) bool { return path.Ext(f) == ".spec" }) {
 		return "The commit does not change the spec file."

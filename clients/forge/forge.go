@@ -36,6 +36,7 @@ type PullRequest struct {
 	First      string // the oldest commit of it; empty if it has none or the forge does not say
 	Head       string // the newest commit; empty if it has none
 	Merge      string // the commit that Target got by its merge; empty if it is not merged or the forge does not say
+	Labels     []string
 	Updated    time.Time
 }
 

@@ -26,6 +26,9 @@ type pullJSON struct {
 	Head    endJSON   `json:"head"`
 	Base    endJSON   `json:"base"`
 	Updated time.Time `json:"updated_at"`
+	Labels  []struct {
+		Name string `json:"name"`
+	} `json:"labels"`
 }
 
 type endJSON struct {
@@ -41,6 +44,9 @@ func (c *Client) pull(repo string, in pullJSON) forge.PullRequest {
 	}
 	if in.Merged {
 		out.Merge = in.Merge
+	}
+	for _, label := range in.Labels {
+		out.Labels = append(out.Labels, label.Name)
 	}
 	if in.Head.Repo != nil {
 		out.SourceRepo = in.Head.Repo.FullName

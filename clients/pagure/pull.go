@@ -33,6 +33,7 @@ type pullJSON struct {
 	CommitStop  string        `json:"commit_stop"`
 	Updated     string        `json:"last_updated"`
 	Comments    []commentJSON `json:"comments"`
+	Tags        []string      `json:"tags"`
 }
 
 type commentJSON struct {
@@ -47,6 +48,7 @@ func (c *Client) pull(repo string, in pullJSON) forge.PullRequest {
 	out := forge.PullRequest{
 		Number: in.ID, URL: c.PullURL(repo, in.ID), Title: in.Title, Body: in.Body, Author: in.User.Name, Open: in.Status == "Open",
 		Merged: in.Status == "Merged", Target: in.Branch, Source: in.BranchFrom, First: in.CommitStart, Head: in.CommitStop, Updated: seconds(in.Updated),
+		Labels: in.Tags,
 	}
 	if in.RepoFrom != nil {
 		out.SourceRepo = in.RepoFrom.FullName

@@ -24,10 +24,14 @@ func (f *Fake) pullJSON(base, path string, p *fakeforge.Pull) object {
 	if p.Merge != "" {
 		merge = p.Merge
 	}
+	labels := []object{}
+	for i, name := range p.Labels {
+		labels = append(labels, object{"id": i + 1, "name": name, "color": "207de5", "exclusive": false, "is_archived": false, "description": ""})
+	}
 	return object{
 		"merge_commit_sha": merge,
 		"id":               p.Number, "number": p.Number, "title": p.Title, "body": p.Body, "state": state, "merged": p.State == fakeforge.Merged, "draft": false,
-		"user": f.userJSON(p.Author), "html_url": base + "/" + f.name(path) + "/pulls/" + fmt.Sprint(p.Number), "labels": []object{},
+		"user": f.userJSON(p.Author), "html_url": base + "/" + f.name(path) + "/pulls/" + fmt.Sprint(p.Number), "labels": labels,
 		"head": end(p.HeadBranch, p.Head, p.HeadRepo), "base": end(p.Branch, p.Base, path), "merge_base": p.Base,
 		"created_at": stamp(p.Created), "updated_at": stamp(p.Updated),
 	}

@@ -42,6 +42,7 @@ type Pull struct {
 	Ended       time.Time // zero while it is open
 	EndedBy     string
 	Comments    []Comment
+	Labels      []string // Pagure calls them tags
 }
 
 // Comment is something said about a pull request or an issue.
@@ -56,7 +57,7 @@ type Comment struct {
 
 func (p *Pull) clone() *Pull {
 	c := *p
-	c.Comments = slices.Clone(p.Comments)
+	c.Comments, c.Labels = slices.Clone(p.Comments), slices.Clone(p.Labels)
 	return &c
 }
 
@@ -250,6 +251,14 @@ func (f *Forge) change(path string, number int, kind EventKind, actor string, do
 func (f *Forge) EditPull(path string, number int, actor, title, body string) (*Pull, error) {
 	return f.change(path, number, Edited, actor, func(r *repo, p *Pull) error {
 		p.Title, p.Body = strings.TrimSpace(title), strings.TrimSpace(body)
+		return nil
+	})
+}
+
+// LabelPull puts labels on a pull request, and takes others off.
+func (f *Forge) LabelPull(path string, number int, actor string, labels ...string) (*Pull, error) {
+	return f.change(path, number, Edited, actor, func(r *repo, p *Pull) error {
+		p.Labels = labels
 		return nil
 	})
 }

@@ -49,7 +49,7 @@ func (f *Fake) pullJSON(base, path string, p *fakeforge.Pull, comments bool) obj
 		"commit_start": orNull(p.First), "commit_stop": orNull(p.Head), "initial_comment": orNull(p.Body),
 		"date_created": stamp(p.Created), "updated_on": stamp(p.Updated), "last_updated": stamp(p.Updated),
 		"closed_at": closedAt, "closed_by": closedBy, "cached_merge_status": "unknown",
-		"threshold_reached": nil, "tags": []string{}, "comments": said, "full_url": f.pullURL(base, path, p.Number),
+		"threshold_reached": nil, "tags": list(p.Labels), "comments": said, "full_url": f.pullURL(base, path, p.Number),
 	}
 }
 
