@@ -48,7 +48,7 @@ func (c *Client) pull(repo string, in pullJSON) forge.PullRequest {
 	out := forge.PullRequest{
 		Number: in.ID, URL: c.PullURL(repo, in.ID), Title: in.Title, Body: in.Body, Author: in.User.Name, Open: in.Status == "Open",
 		Merged: in.Status == "Merged", Target: in.Branch, Source: in.BranchFrom, First: in.CommitStart, Head: in.CommitStop, Updated: seconds(in.Updated),
-		Labels: in.Tags,
+		Labels: append([]string(nil), in.Tags...), // nil if there are none
 	}
 	if in.RepoFrom != nil {
 		out.SourceRepo = in.RepoFrom.FullName
