@@ -102,25 +102,26 @@ func failure(doing string, err error) *Error {
 	return e
 }
 
-// Check says what is wrong with the settings, without a connection.
+// Check says everything that is wrong with the settings, without a connection.
 func (c *Client) Check() error {
+	var wrong []error
 	if _, err := netmail.ParseAddress(c.From); err != nil {
-		return unfit("reading the sender", "%q is no address", c.From)
+		wrong = append(wrong, unfit("reading the sender", "%q is no address", c.From))
 	}
 	host, _, err := net.SplitHostPort(c.Relay)
 	if err != nil || host == "" {
-		return unfit("reading the relay", "%q is not a host and a port", c.Relay)
+		wrong = append(wrong, unfit("reading the relay", "%q is not a host and a port", c.Relay))
 	}
 	switch c.Security {
 	case "", StartTLS, TLS:
 	case Plain:
 		if c.User != "" && !isLocal(host) {
-			return unfit("reading the settings", "the password would go over the network in the clear")
+			wrong = append(wrong, unfit("reading the settings", "the password would go over the network in the clear"))
 		}
 	default:
-		return unfit("reading the settings", "%q is none of starttls, tls, none", c.Security)
+		wrong = append(wrong, unfit("reading the settings", "%q is none of starttls, tls, none", c.Security))
 	}
-	return nil
+	return errors.Join(wrong...)
 }
 
 func isLocal(host string) bool {

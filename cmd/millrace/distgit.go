@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"millrace/clients/anitya"
 	"millrace/clients/bugzilla"
 	"millrace/clients/forgejo"
 	"millrace/clients/git"
@@ -285,6 +286,32 @@ func (v *service) checkBugzilla(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("it does not take bugzilla.key: %w", err)
 	}
 	return "as " + user, nil
+}
+
+func (v *service) checkMonitoring(ctx context.Context) (string, error) {
+	if v.runner.Monitoring == nil {
+		return "not configured; whether packages are watched for new versions is not known", nil
+	}
+	// A package that is there as long as there is Fedora.
+	project, err := v.runner.Monitoring.Project(ctx, anitya.Fedora, "bash")
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("release_monitoring.url does not answer: %w", err)
+	case project == nil:
+		return "it answers, and does not watch bash", nil
+	}
+	return "it answers, and watches bash", nil
+}
+
+func (v *service) checkList(ctx context.Context) (string, error) {
+	list := v.automationList()
+	if list == nil {
+		return "not configured; packages are switched on by pages and the API alone", nil
+	}
+	if _, _, err := list.Git.LsRemote(ctx, list.Remote, "HEAD"); err != nil {
+		return "", fmt.Errorf("the repository in automation.list cannot be read: %w", err)
+	}
+	return list.Remote.URL + " can be read", nil
 }
 
 // maxList is how large the repository with the list of packages may be, in bytes.

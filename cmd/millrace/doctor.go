@@ -85,6 +85,8 @@ func (v *service) checkups() []checkup {
 		{"lookaside", v.checkLookaside},
 		{"bugzilla", v.checkBugzilla},
 		{"fasjson", v.checkFASJSON},
+		{"monitoring", v.checkMonitoring},
+		{"list", v.checkList},
 		{"mail", v.checkMail},
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,6 +64,20 @@ func TestRightsInTheBox(t *testing.T) {
 	}
 	if found, err = v.checkDistGit(t.Context()); err != nil {
 		t.Errorf("doctor says of dist-git %q, %v", found, err)
+	}
+	if found, err = v.checkMonitoring(t.Context()); err != nil || found != "it answers, and does not watch bash" {
+		t.Errorf("doctor says of release monitoring %q, %v", found, err)
+	}
+	if found, err = v.checkList(t.Context()); err != nil || !strings.HasPrefix(found, "not configured") {
+		t.Errorf("doctor says of no list %q, %v", found, err)
+	}
+	v.settings.Automation.List = b.URL() + "/packit/hello-world.git"
+	if found, err = v.checkList(t.Context()); err != nil || !strings.HasSuffix(found, "can be read") {
+		t.Errorf("doctor says of the list %q, %v", found, err)
+	}
+	v.settings.Automation.List = b.URL() + "/packit/none.git"
+	if found, err = v.checkList(t.Context()); err == nil {
+		t.Errorf("doctor says of a list that is not there %q", found)
 	}
 	if err := b.Trouble(box.PeopleDown, time.Hour); err != nil {
 		t.Fatal(err)

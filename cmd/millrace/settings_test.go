@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -197,6 +198,19 @@ func TestUsage(t *testing.T) {
 		var out bytes.Buffer
 		if code := run(strings.Fields(args), &out, &out); code != want || out.Len() == 0 {
 			t.Errorf("millrace %s: exit %d, want %d; printed %q", args, code, want, out.String())
+		}
+	}
+}
+
+// What is wrong with mail is said at once, as of all settings.
+func TestMailMistakes(t *testing.T) {
+	t.Parallel()
+	s := defaults()
+	s.Mail.Relay, s.Mail.Security = "relay.example.org", "perhaps"
+	problems := errors.Join(s.checkTelling()...).Error()
+	for _, part := range []string{"mail.from", "is not a host and a port", "is none of starttls, tls, none"} {
+		if !strings.Contains(problems, part) {
+			t.Errorf("%q does not say %q", problems, part)
 		}
 	}
 }

@@ -58,9 +58,12 @@ func (s *settings) checkTelling() []error {
 	if s.Mail.Relay == "" {
 		return problems
 	}
-	if s.Mail.From == "" {
+	client := s.mailClient()
+	if client.From == "" {
 		problems = append(problems, fmt.Errorf("mail.from: the relay wants to know who mail is from; set it together with mail.relay"))
-	} else if err := s.mailClient().Check(); err != nil {
+		client.From = "nobody@example.org" // what else is wrong is said too
+	}
+	if err := client.Check(); err != nil {
 		problems = append(problems, fmt.Errorf("mail: %w", err))
 	}
 	return problems
