@@ -2,6 +2,7 @@
 package browsertest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -158,11 +159,34 @@ func (t *Tab) Follow(selector string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Ctx, patience)
 	defer cancel()
-	click := chromedp.Click(selector, chromedp.ByQuery, chromedp.NodeVisible)
+	click := chromedp.ActionFunc(func(ctx context.Context) error {
+		for state := ""; ; time.Sleep(30 * time.Millisecond) {
+			if err := chromedp.Evaluate(fmt.Sprintf(press, selector), &state).Do(ctx); err != nil {
+				return fmt.Errorf("it was %s: %w", cmp.Or(state, "not looked at"), err)
+			}
+			if state == "pressed" {
+				return nil
+			}
+		}
+	})
 	if _, err := chromedp.RunResponse(ctx, click); err != nil {
 		t.Fatalf("following %s at %s: %v", selector, t.Value("location.href"), err)
 	}
 }
+
+// press clicks a thing where a mouse would meet it. It looks and clicks at once: a
+// page that moves between the two would be clicked beside it.
+const press = `(() => {
+	const el = document.querySelector(%q);
+	if (!el) return "missing";
+	el.scrollIntoView({ block: "center", behavior: "instant" });
+	const box = [...el.getClientRects()].find(r => r.width > 0 && r.height > 0);
+	if (!box || getComputedStyle(el).visibility !== "visible") return "hidden";
+	const met = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+	if (!met || !(el.contains(met) || met.contains(el))) return "covered by " + (met ? met.tagName + "." + met.className : "nothing");
+	el.click();
+	return "pressed";
+})()`
 
 // Value is what an expression is in the page, as text. A promise is waited for.
 func (t *Tab) Value(js string) string {
