@@ -1,6 +1,7 @@
 package box
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ func (b *Box) actOpenFrom(ctx context.Context, r *http.Request) (string, error) 
 			title = commits[0].Subject
 		}
 	}
-	p, err := b.Forge.OpenPull(ctx, repo.FullName(), githubfake.NewPull{Title: or(title, "No title"), Body: r.PostForm.Get("body"), Head: head, Author: visitor})
+	p, err := b.Forge.OpenPull(ctx, repo.FullName(), githubfake.NewPull{Title: cmp.Or(title, "No title"), Body: r.PostForm.Get("body"), Head: head, Author: visitor})
 	return pullURL(repo.FullName(), p.Number), err
 }
 
@@ -153,7 +154,7 @@ func (b *Box) actComment(_ context.Context, repo string, number int, r *http.Req
 // said is what a form wants to have written, and by whom: the visitor, unless it
 // names another who is around.
 func (b *Box) said(r *http.Request, repo string) (body, who string, err error) {
-	body, who = r.PostForm.Get("body"), or(r.PostForm.Get("who"), visitor)
+	body, who = r.PostForm.Get("body"), cmp.Or(r.PostForm.Get("who"), visitor)
 	if strings.TrimSpace(body) == "" || len(body) > 65536 {
 		return "", "", cannot("A comment has one character at least, and 65536 at most.")
 	}

@@ -235,7 +235,7 @@ func (b *Box) builder(ctx context.Context) (coprfake.Builder, int, error) {
 	case !coprfake.Available():
 		b.why = "rpmbuild is not installed"
 	case kind != sandbox.Bubblewrap:
-		b.why = or(reason, "there is no sandbox for the builds")
+		b.why = cmp.Or(reason, "there is no sandbox for the builds")
 	}
 	for _, name := range []string{"curl", "git", "sha256sum", "tar"} { // what the scripts of builds call
 		if _, err := exec.LookPath(name); err != nil && b.why == "" {
@@ -378,7 +378,7 @@ func within(path, dir string) bool { return path == dir || strings.HasPrefix(pat
 // listen opens the addresses that the box had the last time, if it may: its own,
 // and that of dist-git, which is another forge and so has another.
 func (b *Box) listen() ([]net.Listener, error) {
-	own, err := listenAgain(or(b.options.Addr, or(b.state.Addr, "127.0.0.1:0")), &b.state.Addr)
+	own, err := listenAgain(cmp.Or(b.options.Addr, cmp.Or(b.state.Addr, "127.0.0.1:0")), &b.state.Addr)
 	if err != nil {
 		return nil, err
 	}

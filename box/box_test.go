@@ -716,7 +716,9 @@ func TestKilled(t *testing.T) {
 		if said != "" && url != "" && said != url || strings.Contains(said, "\n") {
 			t.Fatalf("it said %q, before that %q", said, url)
 		}
-		url = or(url, said)
+		if url == "" {
+			url = said
+		}
 	}
 	b := open(t, dir, nil, nil)
 	if url != "" && b.URL() != url {

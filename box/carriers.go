@@ -2,6 +2,7 @@ package box
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -190,7 +191,7 @@ func (b *Box) settle(why string, err error) error {
 		return err
 	case err != nil:
 		b.log.Warn("messages do not go through RabbitMQ", "error", err)
-		b.passage.why = or(why, err.Error())
+		b.passage.why = cmp.Or(why, err.Error())
 	}
 	b.passage.kind = BusInProcess
 	b.bus.carryWith(&hook{b.access.BusToken, b.target(BusHook), &http.Client{Timeout: 10 * time.Second}})

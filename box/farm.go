@@ -2,6 +2,7 @@ package box
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -65,7 +66,7 @@ func (b *Box) verdict(ctx context.Context, body []byte) testingfarmfake.Rule {
 		rule.Ending, rule.Summary = testingfarmfake.Errs, "The repository with the tests cannot be cloned"
 		return rule
 	}
-	ref := or(test.Ref, "HEAD")
+	ref := cmp.Or(test.Ref, "HEAD")
 	broken, err := b.brokenTest(ctx, r.FullName(), ref, test.Path, path.Base("/"+test.Name))
 	switch {
 	case err != nil:

@@ -230,7 +230,7 @@ func (b *Box) showRepo(ctx context.Context, r *http.Request) (templ.Component, e
 		return nil, err
 	}
 	name := repo.FullName()
-	p := repoPage{repoRow: row, URL: b.access.URL, Service: b.Service(), Token: b.access.UserToken, Rev: or(r.PathValue("rev"), repo.DefaultBranch),
+	p := repoPage{repoRow: row, URL: b.access.URL, Service: b.Service(), Token: b.access.UserToken, Rev: cmp.Or(r.PathValue("rev"), repo.DefaultBranch),
 		Pulls: b.pullRows(name, newest(b.Forge.Pulls(name), listed)), Issues: newest(b.Forge.Issues(name), listed)}
 	for branch, sha := range b.Forge.Branches(name) {
 		row := branchRow{Name: branch, SHA: sha}
@@ -361,7 +361,7 @@ func (b *Box) checks(repo, sha string) []check {
 		byName[s.Context] = check{Name: s.Context, State: checkState(s.State), Word: s.State, Title: s.Description, URL: s.TargetURL, Since: s.Created}
 	}
 	for _, c := range b.Forge.CheckRuns(repo, sha) {
-		word := or(c.Conclusion, c.Status)
+		word := cmp.Or(c.Conclusion, c.Status)
 		byName[c.Name] = check{ID: c.ID, Name: c.Name, State: checkState(word), Word: strings.ReplaceAll(word, "_", " "), Title: c.Title, URL: c.DetailsURL,
 			Since: c.Started, Done: c.Status == "completed", Actions: c.Actions}
 	}

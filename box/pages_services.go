@@ -2,6 +2,7 @@ package box
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -153,7 +154,7 @@ func (b *Box) showWebhook(_ context.Context, r *http.Request) (templ.Component, 
 		return sent(payload{
 			Title: strings.TrimSpace(d.Event + " " + d.Action), Crumb: "Webhooks", Back: "/-/webhooks", State: d.State,
 			Again: fmt.Sprintf("/-/redeliver/webhook/%d", d.ID),
-			Facts: [][2]string{{"Repository", d.Repo}, {"Id", d.GUID}, {"Sent to", or(d.URL, "nobody")}, {"Made", d.Created.Format(time.DateTime)},
+			Facts: [][2]string{{"Repository", d.Repo}, {"Id", d.GUID}, {"Sent to", cmp.Or(d.URL, "nobody")}, {"Made", d.Created.Format(time.DateTime)},
 				{"Tries", strconv.Itoa(d.Attempts)}, {"Status", strconv.Itoa(d.StatusCode)}},
 			Body: indented(d.Body), Answer: d.Answer,
 		}), nil

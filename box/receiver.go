@@ -2,6 +2,7 @@ package box
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -82,7 +83,7 @@ func (b *Box) receive(w http.ResponseWriter, r *http.Request) {
 	}
 	a.Signed = signedBy(b.access.ReceiverSecret, r.Header, body)
 	b.receiver.mu.Lock()
-	mood := Mood(or(string(b.receiver.mood), string(MoodFine)))
+	mood := Mood(cmp.Or(string(b.receiver.mood), string(MoodFine)))
 	a.Again = slices.ContainsFunc(b.receiver.came, func(o arrival) bool { return o.ID == a.ID && o.Answer == "204" })
 	a.Answer = map[Mood]string{MoodFine: "204", MoodBad: "500", MoodSlow: "too late", MoodGone: "none"}[mood]
 	if mood == MoodFine && !a.Signed {
@@ -142,7 +143,7 @@ type makeLink struct{ Repo, URL string }
 func (b *Box) showReceiver(context.Context, *http.Request) (templ.Component, error) {
 	p := receiverPage{URL: b.access.ReceiverURL, Secret: b.access.ReceiverSecret}
 	b.receiver.mu.Lock()
-	p.Mood = Mood(or(string(b.receiver.mood), string(MoodFine)))
+	p.Mood = Mood(cmp.Or(string(b.receiver.mood), string(MoodFine)))
 	p.Came = newest(b.receiver.came, listed)
 	b.receiver.mu.Unlock()
 	if service := b.Service(); service != "" {

@@ -2,6 +2,7 @@ package box
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -77,14 +78,14 @@ func (b *Box) subject(build *coprfake.Build) (subject, bool) {
 		s.pull, _ = strconv.Atoi(submatch(inProject, build.Project))
 	}
 	if s.pull == 0 {
-		s.rev = or(s.rev, "HEAD")
+		s.rev = cmp.Or(s.rev, "HEAD")
 		return s, true
 	}
 	p, err := b.Forge.Pull(s.repo, s.pull)
 	if err != nil {
 		return s, false
 	}
-	s.rev, s.target = or(s.rev, p.HeadSHA), or(s.target, p.BaseBranch)
+	s.rev, s.target = cmp.Or(s.rev, p.HeadSHA), cmp.Or(s.target, p.BaseBranch)
 	return s, true
 }
 
@@ -109,7 +110,7 @@ func (b *Box) simulate(ctx context.Context, t coprfake.Task) (coprfake.Outcome, 
 		t.Build.Source.Data = make(map[string]string)
 	}
 	if name := file.Name(); specfile.IsExpanded(name) && name != "" && t.Chroot == copr.SourceChroot && t.Build.Upload == "" {
-		t.Build.Source.Data["pkg"] = fmt.Sprintf("%s-%s-1.src.rpm", name, or(file.Version(), "0"))
+		t.Build.Source.Data["pkg"] = fmt.Sprintf("%s-%s-1.src.rpm", name, cmp.Or(file.Version(), "0"))
 	}
 	problem, said := "", ""
 	if t.Chroot == copr.SourceChroot {
@@ -225,7 +226,7 @@ func breaks(file *specfile.File, chroot string) (said, problem string) {
 			if line != "false" && line != "exit 1" && !strings.HasSuffix(line, "; exit 1") && !strings.HasSuffix(line, "; false") {
 				continue
 			}
-			return or(submatch(echoed, line), "+ "+line),
+			return cmp.Or(submatch(echoed, line), "+ "+line),
 				fmt.Sprintf("error: Bad exit status from /var/tmp/rpm-tmp.%s (%%%[1]s)\n\nRPM build errors:\n"+
 					"    Bad exit status from /var/tmp/rpm-tmp.%[1]s (%%%[1]s)\nERROR: Exception(%s)", stage, chroot)
 		}

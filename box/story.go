@@ -177,7 +177,7 @@ func (t *Teller) look(ctx context.Context, repo string, number int) (sight, erro
 		s.checks[status.Context] = status.State
 	}
 	for _, c := range t.Box.Forge.CheckRuns(repo, pull.HeadSHA) {
-		s.checks[c.Name] = or(c.Conclusion, c.Status)
+		s.checks[c.Name] = cmp.Or(c.Conclusion, c.Status)
 	}
 	for _, p := range s.pipelines {
 		t.saw(p)
@@ -232,7 +232,7 @@ func (want Ending) differences(s sight) []string {
 	case e == nil:
 		differ("no event for commit %.12s has arrived", s.head)
 	case want.Event != "" && e.State != want.Event:
-		differ("event %d is %s, want %s (%s)", e.ID, e.State, want.Event, or(e.Reason, "it gives no reason"))
+		differ("event %d is %s, want %s (%s)", e.ID, e.State, want.Event, cmp.Or(e.Reason, "it gives no reason"))
 	case !says(e, want.Reason):
 		differ("event %d does not say %q but %q", e.ID, want.Reason, e.Reason)
 	}
@@ -294,7 +294,7 @@ func (want PipelineEnding) differences(p *models.Pipeline) []string {
 			d = append(d, fmt.Sprintf("pipeline %d: the run of %s is not known", p.ID, key))
 		case target.Run.State != want.Targets[key]:
 			d = append(d, fmt.Sprintf("pipeline %d: %s is %s, want %s (%s)", p.ID, key, target.Run.State, want.Targets[key],
-				or(target.Run.Reason, "no reason")))
+				cmp.Or(target.Run.Reason, "no reason")))
 		}
 	}
 	return d
@@ -313,11 +313,4 @@ func target(p *models.Pipeline, step, name string) *models.Target {
 		}
 	}
 	return nil
-}
-
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }

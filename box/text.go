@@ -1,6 +1,7 @@
 package box
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"strings"
@@ -108,7 +109,7 @@ func chrootName(name string) string {
 	return name
 }
 
-func coprTitle(p coprPage) string { return or(p.Name, "Copr") }
+func coprTitle(p coprPage) string { return cmp.Or(p.Name, "Copr") }
 
 func coprCrumbs(p coprPage) []crumb {
 	if p.Name == "" {
@@ -126,7 +127,7 @@ func revPath(p repoPage) string {
 }
 
 // targetOf is the repository that pull requests of a repository go to.
-func targetOf(p repoPage) string { return or(p.ForkOf, p.FullName()) }
+func targetOf(p repoPage) string { return cmp.Or(p.ForkOf, p.FullName()) }
 
 func headOf(p repoPage, branch branchRow) string {
 	if p.ForkOf != "" {

@@ -2,6 +2,7 @@ package forgejofake
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/rand"
@@ -31,7 +32,7 @@ func (f *Fake) payload(e fakeforge.Event) (kind string, body object) {
 		changed, commits := map[string][]string{}, []object{}
 		for path, what := range e.Push.Files {
 			key := map[string]string{"A": "added", "D": "removed"}[what]
-			changed[or(key, "modified")] = append(changed[or(key, "modified")], path)
+			changed[cmp.Or(key, "modified")] = append(changed[cmp.Or(key, "modified")], path)
 		}
 		if e.Push.Commits > 0 {
 			commits = append(commits, object{"id": e.Push.After, "added": changed["added"], "removed": changed["removed"], "modified": changed["modified"]})

@@ -180,7 +180,7 @@ func (f *Fake) on(status int, serve func(*call) (any, error)) http.HandlerFunc {
 			if err != nil {
 				return nil, err
 			}
-			c := &call{r: r, w: w, login: login, base: or(f.config.URL, "http://"+r.Host)}
+			c := &call{r: r, w: w, login: login, base: cmp.Or(f.config.URL, "http://"+r.Host)}
 			if owner := r.PathValue("owner"); owner != "" {
 				if c.repo, err = f.forge.Repo(f.path(owner, r.PathValue("name"))); err != nil {
 					return nil, notFound()
@@ -202,15 +202,8 @@ func (f *Fake) on(status int, serve func(*call) (any, error)) http.HandlerFunc {
 			f.config.Log.ErrorContext(r.Context(), "forgejo could not answer", "path", r.URL.Path, "error", err)
 			no = &refusal{http.StatusInternalServerError, "Internal Server Error"}
 		}
-		answer(w, no.Status, object{"message": no.Text, "url": or(f.config.URL, "http://"+r.Host) + "/api/swagger"})
+		answer(w, no.Status, object{"message": no.Text, "url": cmp.Or(f.config.URL, "http://"+r.Host) + "/api/swagger"})
 	}
-}
-
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }
 
 func refusalOf(err error) *refusal {

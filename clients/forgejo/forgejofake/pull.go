@@ -1,6 +1,7 @@
 package forgejofake
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -42,7 +43,7 @@ func (f *Fake) listPulls(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := or(c.r.URL.Query().Get("state"), "open")
+	state := cmp.Or(c.r.URL.Query().Get("state"), "open")
 	all = slices.DeleteFunc(all, func(p *fakeforge.Pull) bool {
 		return state != "all" && (p.State == fakeforge.Open) != (state == "open")
 	})
@@ -262,7 +263,7 @@ func (f *Fake) listIssues(c *call) (any, error) {
 		return nil, err
 	}
 	q := c.r.URL.Query()
-	state, author := or(q.Get("state"), "open"), q.Get("created_by")
+	state, author := cmp.Or(q.Get("state"), "open"), q.Get("created_by")
 	all = slices.DeleteFunc(all, func(i *fakeforge.Issue) bool {
 		return state != "all" && i.Closed != (state == "closed") || author != "" && i.Author != author
 	})

@@ -1,6 +1,7 @@
 package forgejofake
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -31,7 +32,7 @@ func (f *Fake) repoJSON(base string, r fakeforge.Repo, empty bool) object {
 
 // sshURL is where is pushed to over SSH.
 func (f *Fake) sshURL(base, name string) string {
-	_, host, _ := strings.Cut(or(f.config.SSH, base), "://")
+	_, host, _ := strings.Cut(cmp.Or(f.config.SSH, base), "://")
 	return "ssh://git@" + host + "/" + name + ".git"
 }
 
@@ -62,7 +63,7 @@ func (f *Fake) serveRaw(w http.ResponseWriter, r *http.Request) {
 	repo, err := f.forge.Repo(f.path(r.PathValue("owner"), r.PathValue("name")))
 	if err == nil {
 		var text []byte
-		if text, err = f.forge.Bare(repo.Path).ShowFile(r.Context(), or(r.URL.Query().Get("ref"), repo.DefaultBranch), r.PathValue("path"), maxFile); err == nil {
+		if text, err = f.forge.Bare(repo.Path).ShowFile(r.Context(), cmp.Or(r.URL.Query().Get("ref"), repo.DefaultBranch), r.PathValue("path"), maxFile); err == nil {
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 			_, _ = w.Write(text)
 			return
@@ -121,7 +122,7 @@ func (f *Fake) setStatus(c *call) (any, error) {
 	}
 	// Each is kept, also of the same name.
 	flag, _, err := f.forge.SetFlag(c.repo.Path, 0, fakeforge.Flag{
-		Commit: sha, Name: or(c.in["context"], "default"), Status: c.in["state"], Text: c.in["description"], URL: c.in["target_url"], Author: c.login,
+		Commit: sha, Name: cmp.Or(c.in["context"], "default"), Status: c.in["state"], Text: c.in["description"], URL: c.in["target_url"], Author: c.login,
 	})
 	if err != nil {
 		return nil, err

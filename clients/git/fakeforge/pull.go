@@ -1,6 +1,7 @@
 package fakeforge
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -88,7 +89,7 @@ func (f *Forge) OpenPull(ctx context.Context, path string, n NewPull) (*Pull, er
 	if err != nil {
 		return nil, err
 	}
-	head, err := f.Repo(or(n.HeadRepo, path))
+	head, err := f.Repo(cmp.Or(n.HeadRepo, path))
 	if err != nil {
 		return nil, err
 	}
@@ -329,7 +330,7 @@ func (f *Forge) refresh(ctx context.Context, path string, number int) error {
 		return nil
 	}
 	kind, said := Updated, "1 new commit added"
-	if kept, err := f.Bare(path).IsAncestor(ctx, or(found.Head, p.Base), or(p.Head, p.Base)); err != nil || !kept {
+	if kept, err := f.Bare(path).IsAncestor(ctx, cmp.Or(found.Head, p.Base), cmp.Or(p.Head, p.Base)); err != nil || !kept {
 		kind, said = Rebased, "rebased onto "+p.Base
 	}
 	changed, err := f.change(path, number, kind, "pagure", func(r *repo, now *Pull) error {

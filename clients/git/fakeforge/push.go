@@ -1,6 +1,7 @@
 package fakeforge
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -68,7 +69,7 @@ func (f *Forge) noticed(ctx context.Context, path, login string, pull int) error
 	}
 	var pushes []*Push
 	for ref, sha := range now {
-		if before := or(r.Refs[ref], gitserver.ZeroSHA); before != sha {
+		if before := cmp.Or(r.Refs[ref], gitserver.ZeroSHA); before != sha {
 			pushes = append(pushes, &Push{Ref: ref, Before: before, After: sha, Pull: pull})
 		}
 	}
@@ -93,13 +94,6 @@ func (f *Forge) noticed(ctx context.Context, path, login string, pull int) error
 		}
 	}
 	return nil
-}
-
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }
 
 // describe finds out what is new in a push. What cannot be found out stays

@@ -1,6 +1,7 @@
 package githubfake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ type RepoOptions struct {
 // CreateRepo makes a repository with a first commit of the given files, or
 // without any commit.
 func (f *Fake) CreateRepo(ctx context.Context, owner, name string, files map[string]string, opts RepoOptions) (Repo, error) {
-	branch := or(opts.DefaultBranch, "main")
+	branch := cmp.Or(opts.DefaultBranch, "main")
 	r := &repo{Repo: Repo{Owner: owner, Name: name, Description: opts.Description, DefaultBranch: branch, Collaborators: opts.Collaborators}}
 	if err := git.CheckRef("refs/heads/" + branch); err != nil {
 		return Repo{}, err
@@ -130,7 +131,7 @@ func (f *Fake) Tag(ctx context.Context, fullName, tag, rev, message, by string) 
 		f.mu.Unlock()
 		return err
 	}
-	rev, by = or(rev, r.DefaultBranch), or(by, r.Owner)
+	rev, by = cmp.Or(rev, r.DefaultBranch), cmp.Or(by, r.Owner)
 	at := fmt.Sprintf("%d +0000", f.now().Unix())
 	f.mu.Unlock()
 	if err := git.CheckRef("refs/tags/" + tag); err != nil {
@@ -223,7 +224,7 @@ func (f *Fake) CloseIssue(fullName string, number int, by string) error {
 		return fmt.Errorf("issue %d of %s: %w", number, fullName, ErrNotFound)
 	}
 	i.State = "closed"
-	f.enqueue(r, "issues", "closed", object{"issue": f.issueJSON(r, number), "sender": f.userJSON(or(by, i.Author))})
+	f.enqueue(r, "issues", "closed", object{"issue": f.issueJSON(r, number), "sender": f.userJSON(cmp.Or(by, i.Author))})
 	return f.save(r)
 }
 
@@ -251,7 +252,7 @@ func (f *Fake) PublishRelease(ctx context.Context, fullName string, n NewRelease
 			return Release{}, invalid("Release", "tag_name", "already_exists", "")
 		}
 	}
-	n.Author, n.Target = or(n.Author, r.Owner), or(n.Target, r.DefaultBranch)
+	n.Author, n.Target = cmp.Or(n.Author, r.Owner), cmp.Or(n.Target, r.DefaultBranch)
 	_, tagged := r.Refs["refs/tags/"+n.Tag]
 	f.mu.Unlock()
 	if !tagged && !n.Draft {
@@ -299,14 +300,14 @@ func (f *Fake) onCheckRun(fullName string, id int64, do func(r *repo, c *CheckRu
 // until the App changes it.
 func (f *Fake) Rerequest(fullName string, id int64, by string) error {
 	return f.onCheckRun(fullName, id, func(r *repo, c *CheckRun) {
-		f.sendCheckRun(r, c, "rerequested", or(by, r.Owner), nil)
+		f.sendCheckRun(r, c, "rerequested", cmp.Or(by, r.Owner), nil)
 	})
 }
 
 // RequestAction clicks on a button of a check run.
 func (f *Fake) RequestAction(fullName string, id int64, identifier, by string) error {
 	return f.onCheckRun(fullName, id, func(r *repo, c *CheckRun) {
-		f.sendCheckRun(r, c, "requested_action", or(by, r.Owner), object{"requested_action": object{"identifier": identifier}})
+		f.sendCheckRun(r, c, "requested_action", cmp.Or(by, r.Owner), object{"requested_action": object{"identifier": identifier}})
 	})
 }
 
@@ -322,6 +323,6 @@ func (f *Fake) RerequestAll(fullName, sha, by string) error {
 	if !ok {
 		return fmt.Errorf("check suite of %s in %s: %w", sha, fullName, ErrNotFound)
 	}
-	f.enqueue(r, "check_suite", "rerequested", object{"check_suite": f.suiteJSON(r, id, sha), "sender": f.userJSON(or(by, r.Owner))})
+	f.enqueue(r, "check_suite", "rerequested", object{"check_suite": f.suiteJSON(r, id, sha), "sender": f.userJSON(cmp.Or(by, r.Owner))})
 	return f.save(r)
 }

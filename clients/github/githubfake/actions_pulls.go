@@ -1,6 +1,7 @@
 package githubfake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,9 +36,9 @@ func (f *Fake) OpenPull(ctx context.Context, fullName string, n NewPull) (Pull, 
 			return Pull{}, invalid("PullRequest", "head", "invalid", "")
 		}
 	}
-	base := or(n.Base, r.DefaultBranch)
+	base := cmp.Or(n.Base, r.DefaultBranch)
 	p := &Pull{
-		Title: n.Title, Body: n.Body, Author: f.user(or(n.Author, head.Owner)).Login, State: "open", Draft: n.Draft,
+		Title: n.Title, Body: n.Body, Author: f.user(cmp.Or(n.Author, head.Owner)).Login, State: "open", Draft: n.Draft,
 		HeadRepo: head.FullName(), HeadBranch: branch, HeadSHA: head.Refs["refs/heads/"+branch],
 		BaseBranch: base, BaseSHA: r.Refs["refs/heads/"+base], Created: f.now(), Updated: f.now(),
 	}
@@ -101,7 +102,7 @@ func (f *Fake) ClosePull(fullName string, number int, by string) (Pull, error) {
 			return nil
 		}
 		p.State, p.Closed = "closed", f.now()
-		f.sendPull(r, p, "closed", or(by, p.Author), nil)
+		f.sendPull(r, p, "closed", cmp.Or(by, p.Author), nil)
 		return nil
 	})
 }
@@ -122,7 +123,7 @@ func (f *Fake) ReopenPull(ctx context.Context, fullName string, number int, by s
 		if err := f.bringHead(ctx, r.FullName(), p); err != nil {
 			return err
 		}
-		f.sendPull(r, p, "reopened", or(by, p.Author), nil)
+		f.sendPull(r, p, "reopened", cmp.Or(by, p.Author), nil)
 		return nil
 	})
 }
@@ -138,7 +139,7 @@ func (f *Fake) EditPull(fullName string, number int, title, body, by string) (Pu
 			changes["body"] = object{"from": p.Body}
 		}
 		p.Title, p.Body = title, body
-		f.sendPull(r, p, "edited", or(by, p.Author), object{"changes": changes})
+		f.sendPull(r, p, "edited", cmp.Or(by, p.Author), object{"changes": changes})
 		return nil
 	})
 }
@@ -150,7 +151,7 @@ func (f *Fake) LabelPull(fullName string, number int, label, by string) (Pull, e
 			return nil
 		}
 		p.Labels = append(p.Labels, label)
-		f.sendPull(r, p, "labeled", or(by, r.Owner), object{"label": labelsJSON([]string{label})[0]})
+		f.sendPull(r, p, "labeled", cmp.Or(by, r.Owner), object{"label": labelsJSON([]string{label})[0]})
 		return nil
 	})
 }
@@ -162,7 +163,7 @@ func (f *Fake) UnlabelPull(fullName string, number int, label, by string) (Pull,
 			return fmt.Errorf("label %s: %w", label, ErrNotFound)
 		}
 		p.Labels = slices.DeleteFunc(p.Labels, func(l string) bool { return l == label })
-		f.sendPull(r, p, "unlabeled", or(by, r.Owner), object{"label": labelsJSON([]string{label})[0]})
+		f.sendPull(r, p, "unlabeled", cmp.Or(by, r.Owner), object{"label": labelsJSON([]string{label})[0]})
 		return nil
 	})
 }
@@ -182,7 +183,7 @@ func (f *Fake) MergePull(ctx context.Context, fullName string, number int, by st
 	f.mu.Lock()
 	r, err := f.repo(fullName)
 	if err == nil {
-		by = or(by, r.Owner)
+		by = cmp.Or(by, r.Owner)
 	}
 	f.mu.Unlock()
 	if err != nil {
@@ -238,6 +239,6 @@ func (f *Fake) EditComment(fullName string, id int64, body, by string) (Comment,
 		return Comment{}, fmt.Errorf("comment %d of %s: %w", id, fullName, ErrNotFound)
 	}
 	c.Body, c.Updated = body, f.now()
-	f.sendComment(r, c, "edited", or(by, c.Author))
+	f.sendComment(r, c, "edited", cmp.Or(by, c.Author))
 	return c.copy(), f.save(r)
 }

@@ -1,6 +1,7 @@
 package githubfake
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"slices"
@@ -79,7 +80,7 @@ func (f *Fake) withComment(h func(*request, *Comment) (answer, error)) handler {
 
 // wanted tells whether something in a state is asked for.
 func wanted(q *request, state string) bool {
-	asked := or(q.URL.Query().Get("state"), "open")
+	asked := cmp.Or(q.URL.Query().Get("state"), "open")
 	return asked == "all" || asked == state
 }
 
@@ -164,7 +165,7 @@ func (f *Fake) listFiles(q *request, p *Pull) (answer, error) {
 	}
 	words := map[string]string{"A": "added", "D": "removed"}
 	return ok(objects(page(q, changes), func(c git.Change) object {
-		return object{"filename": c.Path, "status": or(words[c.Status], "modified"), "additions": 0, "deletions": 0, "changes": 0}
+		return object{"filename": c.Path, "status": cmp.Or(words[c.Status], "modified"), "additions": 0, "deletions": 0, "changes": 0}
 	}))
 }
 

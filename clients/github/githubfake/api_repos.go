@@ -1,6 +1,7 @@
 package githubfake
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -41,7 +42,9 @@ func (f *Fake) fork(q *request) (answer, error) {
 			return answer{}, err
 		}
 	}
-	fork, err := unlocked(f, func() (Repo, error) { return f.Fork(q.Context(), q.repo.FullName(), or(in.Organization, q.who.login)) })
+	fork, err := unlocked(f, func() (Repo, error) {
+		return f.Fork(q.Context(), q.repo.FullName(), cmp.Or(in.Organization, q.who.login))
+	})
 	if err != nil {
 		return answer{}, err
 	}
@@ -55,7 +58,7 @@ func (f *Fake) fork(q *request) (answer, error) {
 func (f *Fake) contentJSON(r *repo, ref string, e git.Entry) object {
 	kinds := map[string]string{"040000": "dir", "120000": "symlink", "160000": "submodule"}
 	return object{
-		"type": or(kinds[e.Mode], "file"), "name": path.Base(e.Path), "path": e.Path, "sha": e.SHA, "size": e.Size,
+		"type": cmp.Or(kinds[e.Mode], "file"), "name": path.Base(e.Path), "path": e.Path, "sha": e.SHA, "size": e.Size,
 		"url":          f.api("repos", r.FullName(), "contents", e.Path) + "?ref=" + ref,
 		"html_url":     f.html(r, "blob", ref, e.Path),
 		"download_url": f.html(r, "raw", ref, e.Path),
@@ -64,7 +67,7 @@ func (f *Fake) contentJSON(r *repo, ref string, e git.Entry) object {
 
 // content returns a file, or a list if the path is a directory.
 func (f *Fake) content(q *request) (answer, error) {
-	ref, name := or(q.URL.Query().Get("ref"), q.repo.DefaultBranch), strings.Trim(q.PathValue("path"), "/")
+	ref, name := cmp.Or(q.URL.Query().Get("ref"), q.repo.DefaultBranch), strings.Trim(q.PathValue("path"), "/")
 	sha, err := f.resolve(q.Context(), q.repo, strings.TrimPrefix(ref, "refs/"))
 	if err != nil {
 		return answer{}, &refusal{Status: http.StatusNotFound, Message: "No commit found for the ref " + ref, DocURL: "https://docs.github.com/rest"}
@@ -130,7 +133,7 @@ func (f *Fake) putContent(q *request) (answer, error) {
 		return answer{}, invalid("Content", "content", "invalid", "content is not valid Base64")
 	}
 	name, file := q.repo.FullName(), q.PathValue("path")
-	branch := or(in.Branch, q.repo.DefaultBranch)
+	branch := cmp.Or(in.Branch, q.repo.DefaultBranch)
 	if _, ok := q.repo.Refs["refs/heads/"+branch]; !ok {
 		return answer{}, &refusal{Status: http.StatusNotFound, Message: "Branch " + branch + " not found"}
 	}

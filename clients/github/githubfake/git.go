@@ -1,6 +1,7 @@
 package githubfake
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -71,8 +72,8 @@ func (f *Fake) Commit(ctx context.Context, fullName string, c Change) (sha strin
 		f.mu.Unlock()
 		return "", err
 	}
-	c.Branch, c.Author, c.Message = or(c.Branch, r.DefaultBranch), or(c.Author, r.Owner), or(c.Message, "Change files")
-	c.From = or(c.From, r.DefaultBranch)
+	c.Branch, c.Author, c.Message = cmp.Or(c.Branch, r.DefaultBranch), cmp.Or(c.Author, r.Owner), cmp.Or(c.Message, "Change files")
+	c.From = cmp.Or(c.From, r.DefaultBranch)
 	f.mu.Unlock()
 
 	f.pushing.Lock()
@@ -95,13 +96,6 @@ func (f *Fake) Commit(ctx context.Context, fullName string, c Change) (sha strin
 		return "", err
 	}
 	return sha, f.noticed(ctx, fullName, c.Author)
-}
-
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }
 
 // serveGit speaks git's protocol, and afterwards looks what a push changed.

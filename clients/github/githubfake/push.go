@@ -1,6 +1,7 @@
 package githubfake
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -40,7 +41,7 @@ func (f *Fake) noticed(ctx context.Context, fullName, login string) error {
 	}
 	var updates []update
 	for ref, sha := range now {
-		if before := or(r.Refs[ref], zeroSHA); before != sha {
+		if before := cmp.Or(r.Refs[ref], zeroSHA); before != sha {
 			updates = append(updates, update{ref, before, sha})
 		}
 	}

@@ -1,6 +1,7 @@
 package pagurefake
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"time"
@@ -69,15 +70,8 @@ func (f *Fake) pushMessage(e fakeforge.Event, project object) (topic string, bod
 	}
 	return "pagure.git.receive", object{
 		"repo": project, "agent": e.Actor, "branch": branch, "forced": e.Push.Forced, "authors": authors, "total_commits": e.Push.Commits,
-		"start_commit": or(e.Push.First, e.Push.After), "end_commit": e.Push.After, "old_commit": e.Push.Before, "changed_files": files, "pull_request_id": pull,
+		"start_commit": cmp.Or(e.Push.First, e.Push.After), "end_commit": e.Push.After, "old_commit": e.Push.Before, "changed_files": files, "pull_request_id": pull,
 	}
-}
-
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
 }
 
 // publish sends what an event is on the bus, as far as the bus works.

@@ -1,6 +1,7 @@
 package pagurefake
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"path"
@@ -43,14 +44,14 @@ func (f *Fake) showExtra(show func(fakeforge.Repo) object) http.HandlerFunc {
 }
 
 func monitoring(r fakeforge.Repo) object {
-	return object{"monitoring": or(r.Notes["monitoring"], "no-monitoring")}
+	return object{"monitoring": cmp.Or(r.Notes["monitoring"], "no-monitoring")}
 }
 
 func orphan(r fakeforge.Repo) object {
 	if r.Access.Owner != nobody {
 		return object{"orphan": false, "reason": nil, "reason_info": nil}
 	}
-	return object{"orphan": true, "reason": or(r.Notes["orphan"], "Other"), "reason_info": ""}
+	return object{"orphan": true, "reason": cmp.Or(r.Notes["orphan"], "Other"), "reason_info": ""}
 }
 
 // maxFile is how large files are that are shown raw.
